@@ -1,0 +1,72 @@
+"""Attention over dense tokens (B, N, C) and over packed tokens (T, C) with offsets, without padding."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from core.rotary import rotate
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention.
+
+    Dense tokens attend within their row; packed tokens attend within their sample, and no padding is computed: one
+    variable-length kernel on a GPU in half precision, sample by sample elsewhere.
+
+    Args:
+        dim: width C of the tokens.
+        heads: number of heads; C must be divisible by it.
+        qkv_bias: bias of the query, key and value projections.
+        rotary: base of rotary position embeddings (10000 in the paper), None for none.
+
+    Shapes: ``forward(x, offsets=None)``: (B, N, C) -> (B, N, C), or (T, C) with ``offsets`` (B + 1,) -> (T, C).
+
+    Source: Vaswani et al., "Attention Is All You Need", Section 3.2; Su et al., "RoFormer", Section 3.2.2.
+    """
+
+    def __init__(self, dim: int, heads: int, qkv_bias: bool = True, rotary: float | None = None) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"width {dim} is not divisible by {heads} heads")
+        self.heads = heads
+        self.rotary = rotary
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, offsets: Tensor | None = None) -> Tensor:
+        qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))
+        query, key, value = qkv.unbind(-3)  # (..., tokens, heads, width)
+        if self.rotary is not None:
+            positions = torch.arange(len(x) if offsets is not None else x.shape[1], device=x.device)
+            if offsets is not None:
+                positions = positions - torch.repeat_interleave(offsets[:-1], offsets.diff())
+            query, key = rotate(query, positions, self.rotary), rotate(key, positions, self.rotary)
+        if offsets is None:
+            mixed = F.scaled_dot_product_attention(*(t.transpose(1, 2) for t in (query, key, value))).transpose(1, 2)
+        else:
+            mixed = packed_attention(query, key, value, offsets)
+        return self.proj(mixed.flatten(-2))
+
+
+def packed_attention(query: Tensor, key: Tensor, value: Tensor, offsets: Tensor) -> Tensor:
+    """Softmax attention within each sample of a packed batch.
+
+    Args:
+        query, key, value: (T, H, D).
+        offsets: (B + 1,) int64, where each sample starts.
+
+    Returns:
+        (T, H, D).
+    """
+    if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16):
+        from torch.nn.attention.varlen import varlen_attn
+
+        bounds, longest = offsets.to(torch.int32), int(offsets.diff().max())
+        return varlen_attn(query, key, value, bounds, bounds, longest, longest)
+    lengths = offsets.diff().tolist()
+    parts = zip(query.split(lengths), key.split(lengths), value.split(lengths), strict=True)
+    return torch.cat(
+        [F.scaled_dot_product_attention(*(t.transpose(0, 1) for t in part)).transpose(0, 1) for part in parts]
+    )

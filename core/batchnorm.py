@@ -1,0 +1,47 @@
+"""Batch normalisation over all processes, on CPU and GPU."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation whose training statistics span all processes of a distributed run.
+
+    Two processes then compute what one computes on both their batches (torch's own SyncBatchNorm does so on GPUs only).
+    With a single process it is exactly ``torch.nn.BatchNorm1d``, key names included. Statistics are float32 under
+    mixed precision.
+
+    Shapes: (R, C) or (B, C, L), as BatchNorm1d.
+
+    Source: Ioffe and Szegedy, "Batch Normalization", Algorithm 1.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        alone = not dist.is_available() or not dist.is_initialized() or dist.get_world_size() == 1
+        if not self.training or alone:
+            return super().forward(input)
+        from torch.distributed.nn.functional import all_reduce
+
+        self._check_input_dim(input)
+        over = [d for d in range(input.ndim) if d != 1]
+        x = input.float()
+        count, total = all_reduce(torch.stack([torch.full_like(x.sum(over), x.numel() / x.shape[1]), x.sum(over)]))
+        mean = total / count
+        # Second pass around the common mean: the difference of large sums would lose digits.
+        shape = [1, -1] + [1] * (input.ndim - 2)
+        centred = x - mean.view(shape)
+        variance = all_reduce(centred.square().sum(over)) / count
+        if self.track_running_stats and self.running_mean is not None and self.running_var is not None:
+            with torch.no_grad():
+                assert self.num_batches_tracked is not None
+                self.num_batches_tracked += 1
+                rate = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
+                self.running_mean.lerp_(mean.detach(), rate)
+                self.running_var.lerp_((variance * count / (count - 1)).detach(), rate)
+        normal = centred * torch.rsqrt(variance + self.eps).view(shape)
+        if self.affine:
+            normal = normal * self.weight.view(shape) + self.bias.view(shape)
+        return normal.to(input.dtype)

@@ -1,0 +1,1 @@
+"""The command line that every domain has: the same verbs, built from typed functions."""

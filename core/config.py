@@ -1,0 +1,42 @@
+"""Dataclasses to plain dictionaries and back, with errors that name the key. Free of torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing
+from typing import Any
+
+from core.errors import UserError
+
+
+def from_dict(kind: type, values: dict[str, Any], where: str) -> Any:
+    """Build a dataclass, nested ones included, from the dictionary that ``dataclasses.asdict`` gave.
+
+    Raises:
+        UserError: an unknown key (with the nearest known one) or a missing required one, naming ``where``.
+    """
+    hints = typing.get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]
+    built = {}
+    for key, value in values.items():
+        if key not in names:
+            raise UserError(f"{where}: unknown key {key!r} of {kind.__name__}{did_you_mean(key, names)}")
+        if dataclasses.is_dataclass(hints[key]) and isinstance(value, dict):
+            value = from_dict(typing.cast(type, hints[key]), value, f"{where}: {key}")
+        elif isinstance(value, list):
+            value = tuple(value)
+        built[key] = value
+    try:
+        return kind(**built)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: {error}") from error
+
+
+def did_you_mean(word: str, known: typing.Iterable[str]) -> str:
+    """``"; did you mean 'x'?"`` for the nearest known word, or the list of known ones where none is near."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; known: {', '.join(known)}" if known else ""

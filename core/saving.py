@@ -1,0 +1,164 @@
+"""Weights on disk: ours as safetensors beside a JSON of the model's configuration; loading never executes code."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from core.config import from_dict
+from core.errors import UserError
+from core.files import write_atomically
+
+WEIGHTS = "weights.safetensors"
+MODEL = "model.json"
+
+
+class Pretrained:
+    """Adds ``save_pretrained`` and ``from_pretrained`` to a module that is built from one dataclass.
+
+    The class states ``Config``, and its constructor takes one instance of it and keeps it as ``self.config``.
+    """
+
+    Config: ClassVar[type]
+    config: Any
+
+    def save_pretrained(self, folder: str | Path, weights: dict[str, Tensor] | None = None) -> None:
+        """Write ``model.json`` and ``weights.safetensors`` into a folder, each atomically.
+
+        Args:
+            weights: what to write instead of the model's own state (gathered weights of a sharded model).
+
+        Raises:
+            UserError: the folder cannot be written, or the disk is full; what was there stays.
+        """
+        assert isinstance(self, nn.Module)
+        folder = Path(folder)
+        described = {"model": type(self).__name__, "config": dataclasses.asdict(self.config)}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(folder / MODEL, (json.dumps(described, indent=2) + "\n").encode())
+            save_tensors(self.state_dict() if weights is None else weights, folder / WEIGHTS)
+        except OSError as error:
+            raise UserError(f"{folder}: the model could not be written ({error.strerror or error})") from error
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path) -> Self:
+        """A model in evaluation mode from a folder written by ``save_pretrained``, a run folder, or a hub id.
+
+        Raises:
+            UserError: no such folder, another kind of model, or weights that are truncated or of another shape.
+        """
+        folder = resolve(source)
+        described = describe(folder)
+        if described["model"] != cls.__name__:
+            raise UserError(f"{folder / MODEL}: holds a {described['model']}, expected a {cls.__name__}")
+        model = cls(from_dict(cls.Config, described["config"], str(folder / MODEL)))  # type: ignore[call-arg]
+        assert isinstance(model, nn.Module)
+        load_strictly(model, load_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
+        model.eval()
+        return model
+
+
+def resolve(source: str | Path) -> Path:
+    """The folder of a model: the path itself, or the downloaded snapshot of a hub id such as ``name/model``."""
+    folder = Path(source)
+    if folder.is_dir():
+        return folder
+    if str(source).count("/") != 1 or str(source).startswith((".", "/", "~")) or folder.parent.is_dir():
+        raise UserError(f"{source}: no such folder; expected a run folder or a folder with {MODEL} and {WEIGHTS}")
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(str(source), allow_patterns=[MODEL, WEIGHTS]))
+    except Exception as error:  # the hub raises many kinds, all of which mean the same to the user
+        raise UserError(f"{source}: no such folder, and the hub has not given it ({type(error).__name__})") from error
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """The content of ``model.json``: the model's class name and its configuration."""
+    path = folder / MODEL
+    try:
+        described = json.loads(path.read_text())
+        return {"model": described["model"], "config": dict(described["config"])}
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: missing; expected a run folder or a folder written by save_pretrained") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not readable as the description of a model ({error})") from error
+
+
+def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write named tensors as safetensors, atomically and synced to disk."""
+    from safetensors.torch import save
+
+    write_atomically(path, save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}))
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file onto the CPU.
+
+    Raises:
+        UserError: missing, empty, truncated or not a safetensors file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; expected weights as safetensors") from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path}: truncated or not a safetensors file ({error})") from error
+
+
+def load_foreign(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint of another code base (``.pth``, ``.pt``, safetensors) without executing what it holds.
+
+    Raises:
+        UserError: missing, truncated, or a pickle that holds more than tensors and plain containers.
+    """
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        return load_tensors(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; expected a checkpoint") from error
+    except pickle.UnpicklingError as error:
+        refused = "Unsupported" in str(error) or "not an allowed global" in str(error)
+        why = "holds objects that could execute code, refused" if refused else "not a readable checkpoint"
+        raise UserError(f"{path}: {why}; expected tensors in plain dictionaries") from error
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: truncated or not a checkpoint ({type(error).__name__})") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds a {type(content).__name__}; expected a dictionary of tensors")
+    return content
+
+
+def load_strictly(model: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
+    """Load weights that must fit exactly in names and shapes.
+
+    Raises:
+        UserError: naming the source and the first names that are missing, unexpected or of another shape.
+    """
+    own = model.state_dict()
+    wrong = [f"{name} is {tuple(tensors[name].shape)}, the model has {tuple(own[name].shape)}"
+             for name in own if name in tensors and tensors[name].shape != own[name].shape]  # fmt: skip
+    missing = [name for name in own if name not in tensors]
+    unexpected = [name for name in tensors if name not in own]
+    if wrong or missing or unexpected:
+        said = [
+            f"{len(names)} {kind} ({', '.join(names[:2])}{', ...' if len(names) > 2 else ''})"
+            for kind, names in (("of another shape", wrong), ("missing", missing), ("unexpected", unexpected))
+            if names
+        ]
+        raise UserError(f"{source}: weights of another architecture than {type(model).__name__}: {'; '.join(said)}")
+    model.load_state_dict(tensors)
+
+

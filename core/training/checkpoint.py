@@ -1,0 +1,107 @@
+"""Training state on disk. A checkpoint is a folder that exists only when it is whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
+
+from core.errors import UserError
+from core.files import sync_folder
+from core.saving import load_tensors, save_tensors
+
+_WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+_KEEP = 2
+
+
+def save_checkpoint(
+    folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, extra: dict[str, Any], main: bool
+) -> None:
+    """Write weights, optimiser state and progress of a step; older checkpoints but one are removed afterwards.
+
+    Every process calls it (sharded weights are gathered); the main one writes. The files are written and synced under
+    another name and renamed last, so a kill or a full disk at any moment leaves the checkpoint before.
+
+    Args:
+        folder: the run's ``state`` folder.
+        step: optimiser steps done.
+        extra: plain values to keep with it.
+        main: this process writes.
+    """
+    tensors = {f"model/{name}": t for name, t in whole_weights(model).items()}
+    optimiser = get_optimizer_state_dict(model, optimizer, options=_WHOLE)
+    for name, state in optimiser["state"].items():
+        tensors |= {f"optimizer/{name}/{key}": torch.as_tensor(value) for key, value in state.items()}
+    if not main:
+        return
+    final, partial = folder / f"step-{step:09d}", folder / f".partial-{os.getpid()}"
+    for leftover in folder.glob(".partial-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    if final.exists():
+        return
+    partial.mkdir(parents=True)
+    try:
+        save_tensors(tensors, partial / "state.safetensors")
+        (partial / "progress.json").write_text(json.dumps({"step": step, **extra}))
+        sync_folder(partial)
+        os.rename(partial, final)
+        sync_folder(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    for old in checkpoints(folder)[:-_KEEP]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def whole_weights(model: nn.Module) -> dict[str, Tensor]:
+    """All weights and buffers on the CPU, gathered where they are sharded; every process calls it."""
+    return get_model_state_dict(model, options=_WHOLE)
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The whole checkpoints of a run, oldest first."""
+    return sorted(folder.glob("step-*"))
+
+
+def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Restore the newest checkpoint into model and optimiser, and return its progress; ``{"step": 0}`` where none is.
+
+    Raises:
+        UserError: the checkpoint is unreadable or of another architecture.
+    """
+    found = checkpoints(folder)
+    if not found:
+        return {"step": 0}
+    newest = found[-1]
+    tensors = load_tensors(newest / "state.safetensors")
+    weights = {name.removeprefix("model/"): t for name, t in tensors.items() if name.startswith("model/")}
+    expected = whole_weights(model)
+    if {n: t.shape for n, t in weights.items()} != {n: t.shape for n, t in expected.items()}:
+        raise UserError(f"{newest}: weights of another architecture than this run's model")
+    set_model_state_dict(model, weights, options=StateDictOptions(full_state_dict=True))
+    states: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer/"):
+            parameter, key = name.removeprefix("optimizer/").rsplit("/", 1)
+            states.setdefault(parameter, {})[key] = tensor
+    if states:
+        whole = get_optimizer_state_dict(model, optimizer, options=_WHOLE)
+        set_optimizer_state_dict(
+            model,
+            optimizer,
+            {"state": states, "param_groups": whole["param_groups"]},
+            options=StateDictOptions(full_state_dict=True),
+        )
+    return json.loads((newest / "progress.json").read_text())

@@ -1,0 +1,72 @@
+"""Settings of the training loop. Free of torch, so that the command line answers at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass
+class OptimConfig:
+    """AdamW with warm-up and cosine decay. These settings change results."""
+
+    lr: float = 1e-3
+    """Peak learning rate."""
+    weight_decay: float = 0.05
+    """Decay of weights; biases, norms and tokens are never decayed."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Averaging constants of AdamW."""
+    warmup_epochs: float = 10
+    """Epochs of linear warm-up."""
+    warmup_lr: float = 1e-6
+    """Learning rate at which the warm-up starts."""
+    min_lr: float = 1e-6
+    """Learning rate at which the cosine ends."""
+    lr_update: Literal["epoch", "step"] = "step"
+    """Change the learning rate every step, or once an epoch as the Point-BERT family does."""
+    clip_norm: float | None = None
+    """Clip the norm of all gradients together to this; null for none."""
+
+
+@dataclass
+class TrainConfig:
+    """Length and batches; these settings change results."""
+
+    epochs: int = 300
+    """Passes over the data."""
+    batch_size: int = 128
+    """Samples an optimiser step, over all processes and accumulated parts together."""
+    accumulate: int = 1
+    """Parts a batch is computed in, one after the other, to save memory (batch norm then sees the parts)."""
+    seed: int = 0
+    """Seed of weights, order, augmentation and masks."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """Arithmetic of the forward pass."""
+
+
+@dataclass
+class RunConfig:
+    """Where and how it runs; these settings do not change results beyond rounding, and may change at --resume."""
+
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    """Device; auto takes a GPU where there is one."""
+    devices: int = 1
+    """Processes on this machine, one a device."""
+    nodes: int = 1
+    """Machines (started by torchrun or the cluster)."""
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+    """How several processes share the work: whole copies (ddp) or sharded weights (fsdp). Auto is ddp where needed."""
+    workers: int = 0
+    """Processes that load data; 0 loads in the training process."""
+    threads: int = 0
+    """CPU threads of torch; 0 leaves torch's choice."""
+    compile: bool = False
+    """Compile the model with torch.compile (needs a C++ compiler on a CPU)."""
+    save_steps: int = 0
+    """Steps between checkpoints; 0 for one an epoch, but at most one in save_seconds."""
+    save_seconds: float = 60.0
+    """With save_steps 0: an epoch shorter than this does not write a checkpoint of its own."""
+    log_steps: int = 10
+    """Steps between lines of metrics.jsonl."""
+    trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    """Trackers beside metrics.jsonl, where installed."""

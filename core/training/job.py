@@ -1,0 +1,108 @@
+"""From settings to a run folder: what pretraining, tokenizers and fine-tuning share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from core.errors import UserError
+from core.masked_model import MaskedModel
+from core.random import derive_seed
+from core.training.checkpoint import whole_weights
+from core.training.config import OptimConfig, RunConfig, TrainConfig
+from core.training.data import Microbatch, TrainingData
+from core.training.loop import FitResult, Step, fit, make_fabric
+from core.training.run import RunFolder
+
+
+class Recipe(Protocol):
+    """The sections that every recipe has."""
+
+    optim: OptimConfig
+    train: TrainConfig
+    run: RunConfig
+
+
+def masked_step(model: MaskedModel) -> Step:
+    """The training step of a masked model: masks are drawn outside the forward pass, with a generator a sample."""
+
+    def step(wrapped: nn.Module, micro: Microbatch, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
+        mask = model.draw_mask(micro.batch, micro.generators(seed, "mask"))
+        output = wrapped(micro.batch, mask)
+        return output.loss, output.parts if len(output.parts) > 1 else {}
+
+    return step
+
+
+class Job(NamedTuple):
+    """What is trained: model (with ``save_pretrained``), data, step, and what ``environment.json`` says of the data.
+
+    ``after_epoch`` is called with the number of epochs done; ``finish`` once before the weights are saved.
+    """
+
+    model: Any
+    data: TrainingData
+    step: Step
+    said: dict[str, Any]
+    after_epoch: Callable[[int], None] | None = None
+    finish: Callable[[], None] | None = None
+
+
+class Outcome(NamedTuple):
+    """A finished training; ``main`` says whether this is the process that writes."""
+
+    job: Job
+    result: FitResult
+    main: bool
+
+
+def run_training(
+    folder: RunFolder, config: dict[str, Any], resume: bool, header: str, recipe: Recipe, make: Callable[[bool], Job]
+) -> Outcome:
+    """Open a run folder, train in it, and leave ``weights.safetensors`` and ``model.json`` behind.
+
+    Args:
+        config: the effective configuration, as it is written to ``config.yaml``.
+        resume: go on with the run that is there.
+        header: first line of ``config.yaml``.
+        make: builds the job; called on every process after torch's seed is set and before anything is written. Its
+            argument says whether this is the process that writes.
+
+    Returns:
+        The job with its trained model, what the loop says of it, and whether this is the process that writes.
+
+    Raises:
+        UserError: everything that :func:`core.training.loop.fit` and :meth:`RunFolder.open` raise.
+    """
+    fabric = make_fabric(recipe.run, recipe.train.precision)
+    fabric.launch()
+    on_main(fabric, lambda: folder.check(config, resume))
+    torch.manual_seed(derive_seed(recipe.train.seed, "weights"))
+    job = make(fabric.is_global_zero)
+    on_main(fabric, lambda: folder.open(config, resume, header, {"seed": recipe.train.seed, **job.said}))
+    result = fit(
+        folder, fabric, job.model, job.data, job.step, recipe.optim, recipe.train, recipe.run, after_epoch=job.after_epoch
+    )
+    fabric.barrier()
+    if job.finish is not None:
+        job.finish()
+    weights = whole_weights(job.model)
+    on_main(fabric, lambda: job.model.save_pretrained(folder.path, weights))
+    return Outcome(job, result, fabric.is_global_zero)
+
+
+def on_main(fabric: Fabric, action: Callable[[], None]) -> None:
+    """Do something in the main process only; its UserError is raised in all, so that none waits for ever."""
+    said = None
+    if fabric.is_global_zero:
+        try:
+            action()
+        except UserError as error:
+            said = str(error)
+    said = fabric.broadcast(said) if fabric.world_size > 1 else said
+    if said is not None:
+        raise UserError(said)

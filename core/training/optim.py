@@ -1,0 +1,43 @@
+"""Parameter groups and the learning rate, as the papers set them."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from core.training.config import OptimConfig
+
+
+def decays(name: str, parameter: nn.Parameter) -> bool:
+    """Whether weight decay applies: not to vectors (biases, norms) and not to tokens.
+
+    Source: tools/builder.py of Point-BERT's and Point-MAE's official code (the same rule in MAE's).
+    """
+    return parameter.ndim > 1 and not name.endswith(".bias") and "token" not in name
+
+
+def adamw(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
+    """AdamW over the trainable parameters in two groups, with and without decay."""
+    trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for name, p in trainable if decays(name, p)], "weight_decay": config.weight_decay},
+        {"params": [p for name, p in trainable if not decays(name, p)], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas)
+
+
+def learning_rate(config: OptimConfig, epoch: float, epochs: int) -> float:
+    """Learning rate after ``epoch`` (fractional) of ``epochs``: linear warm-up, then cosine.
+
+    The cosine runs over all epochs, warm-up included, as timm's CosineLRScheduler does with ``warmup_prefix=False``;
+    with ``lr_update="epoch"`` the fraction of an epoch is dropped.
+
+    Source: Loshchilov and Hutter, "SGDR", Eq. 5; tools/builder.py of Point-MAE's official code.
+    """
+    if config.lr_update == "epoch":
+        epoch = math.floor(epoch)
+    if epoch < config.warmup_epochs:
+        return config.warmup_lr + (config.lr - config.warmup_lr) * epoch / config.warmup_epochs
+    return config.min_lr + (config.lr - config.min_lr) * (1 + math.cos(math.pi * min(epoch / epochs, 1.0))) / 2

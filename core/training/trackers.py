@@ -1,0 +1,65 @@
+"""Optional trackers beside metrics.jsonl."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from core.errors import MissingPackage, UserError
+
+
+class Tracker(Protocol):
+    """Somewhere that numbers go."""
+
+    def log(self, row: dict[str, float]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class TensorBoard:
+    """Event files in the run folder."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise MissingPackage("tensorboard", "tensorboard", "run.trackers tensorboard") from error
+        self.writer = SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+
+    def log(self, row: dict[str, float]) -> None:
+        for key, value in row.items():
+            if key not in ("step", "epoch"):
+                self.writer.add_scalar(key, value, int(row["step"]))  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        self.writer.close()  # type: ignore[no-untyped-call]
+
+
+class WandB:
+    """A run of Weights & Biases, named after the run folder."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            import wandb
+        except ImportError as error:
+            raise MissingPackage("wandb", "wandb", "run.trackers wandb") from error
+        self.run = wandb.init(name=folder.name, dir=str(folder), resume="allow", id=folder.name)
+
+    def log(self, row: dict[str, float]) -> None:
+        self.run.log(row, step=int(row["step"]))
+
+    def close(self) -> None:
+        self.run.finish()
+
+
+def open_trackers(names: tuple[str, ...], folder: Path) -> list[Tracker]:
+    """The trackers asked for.
+
+    Raises:
+        MissingPackage: one is not installed.
+    """
+    kinds = {"tensorboard": TensorBoard, "wandb": WandB}
+    unknown = [name for name in names if name not in kinds]
+    if unknown:
+        raise UserError(f"run.trackers: unknown {unknown[0]!r}; known: {', '.join(kinds)}")
+    return [kinds[name](folder) for name in names]

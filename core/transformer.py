@@ -1,0 +1,112 @@
+"""The pre-norm transformer that is encoder and decoder of every dense or packed system here."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from core.attention import Attention
+
+
+class StochasticDepth(nn.Module):
+    """Drop a residual branch for whole samples with probability ``rate`` in training, and scale up what stays.
+
+    Shapes: (B, ...) -> (B, ...), or (T, ...) with ``offsets`` (B + 1,) where samples are packed.
+
+    Source: Huang et al., "Deep Networks with Stochastic Depth", Section 3.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        if not 0 <= rate < 1:
+            raise ValueError(f"a drop rate is in [0, 1), got {rate}")
+        self.rate = rate
+
+    def forward(self, x: Tensor, offsets: Tensor | None = None) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        samples = len(x) if offsets is None else len(offsets) - 1
+        keep = x.new_empty(samples).bernoulli_(1 - self.rate) / (1 - self.rate)
+        if offsets is not None:
+            keep = keep.repeat_interleave(offsets.diff())
+        return x * keep.view(-1, *[1] * (x.ndim - 1))
+
+
+class Mlp(nn.Module):
+    """Linear, GELU, linear: (..., C) -> (..., C)."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x)), each branch under stochastic depth.
+
+    Source: Vaswani et al. 2017, Section 3.1, in the pre-norm order of Xiong et al. 2020, Figure 1b.
+    """
+
+    def __init__(
+        self, dim: int, heads: int, mlp_ratio: float, qkv_bias: bool, drop_path: float, rotary: float | None
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim)
+        self.attn = Attention(dim, heads, qkv_bias, rotary)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = Mlp(dim, int(dim * mlp_ratio))
+        self.drop_path = StochasticDepth(drop_path)
+
+    def forward(self, x: Tensor, offsets: Tensor | None = None) -> Tensor:
+        x = x + self.drop_path(self.attn(self.norm1(x), offsets), offsets)
+        return x + self.drop_path(self.mlp(self.norm2(x)), offsets)
+
+
+class Transformer(nn.Module):
+    """A stack of pre-norm blocks and a final norm; encoder and decoder alike.
+
+    Args:
+        dim: width C.
+        depth: number of blocks.
+        heads: attention heads.
+        mlp_ratio: hidden width of the MLP as a multiple of C.
+        qkv_bias: bias of query, key and value projections.
+        drop_path: stochastic depth of the last block; earlier ones grow linearly from 0.
+        rotary: base of rotary embeddings, None for none.
+
+    Shapes: ``forward(x, position=None, offsets=None)``: (B, N, C) -> (B, N, C), packed (T, C) with offsets -> (T, C).
+    ``position``, shaped like x, is added to the input of *every* block, as the Point-BERT family does; add it to x
+    yourself for the usual once. ``layers(...)`` yields the output of each block, before the final norm.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        depth: int,
+        heads: int,
+        mlp_ratio: float = 4.0,
+        qkv_bias: bool = True,
+        drop_path: float = 0.0,
+        rotary: float | None = None,
+    ) -> None:
+        super().__init__()
+        if depth < 1:
+            raise ValueError(f"a transformer has at least one block, got depth {depth}")
+        rates = torch.linspace(0, drop_path, depth).tolist()
+        self.blocks = nn.ModuleList(Block(dim, heads, mlp_ratio, qkv_bias, rate, rotary) for rate in rates)
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, x: Tensor, position: Tensor | None = None, offsets: Tensor | None = None) -> Tensor:
+        return self.norm(self.layers(x, position, offsets)[-1])
+
+    def layers(self, x: Tensor, position: Tensor | None = None, offsets: Tensor | None = None) -> list[Tensor]:
+        """Outputs of all blocks in order, each shaped like x, not normalised."""
+        outputs = []
+        for block in self.blocks:
+            x = block(x if position is None else x + position, offsets)
+            outputs.append(x)
+        return outputs

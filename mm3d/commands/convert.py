@@ -1,0 +1,38 @@
+"""`mm3d convert`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.errors import UserError
+
+
+def convert(checkpoint: str, out: str, heads: int = 6, groups: int = 64, group_size: int = 32) -> None:
+    """Weights of the official Point-MAE repository, pretraining or classifier, as a folder of ours.
+
+    Args:
+        checkpoint: the official .pth file; it is read without executing what it holds.
+        out: folder to write model.json and weights.safetensors to.
+        heads: attention heads (no tensor shows them).
+        groups: patches a cloud (no tensor shows them).
+        group_size: points a patch.
+    """
+    from core.saving import load_foreign, load_strictly
+    from mm3d.config import PointClassifierConfig, PointMAEConfig
+    from mm3d.models.point_classifier import PointClassifier
+    from mm3d.models.point_mae import PointMAE
+    from mm3d.models.point_mae_official import CLASSIFIER, PRETRAIN, config_of, from_official, state_dict_of
+
+    if Path(out).exists() and any(Path(out).iterdir()):
+        raise UserError(f"{out}: exists and is not empty; name another folder")
+    state = state_dict_of(load_foreign(checkpoint), checkpoint)
+    config = config_of(state, heads, groups, group_size, checkpoint)
+    model: PointMAE | PointClassifier
+    if isinstance(config, PointMAEConfig):
+        model, names = PointMAE(config), PRETRAIN
+    else:
+        assert isinstance(config, PointClassifierConfig)
+        model, names = PointClassifier(config), CLASSIFIER
+    load_strictly(model, from_official(state, names, checkpoint), checkpoint)
+    model.save_pretrained(out)
+    print(f"{out}: {type(model).__name__}, {sum(p.numel() for p in model.parameters()):,} parameters")

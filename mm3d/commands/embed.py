@@ -1,0 +1,62 @@
+"""`mm3d embed`."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from core.cli.options import new_parser
+from core.errors import UserError
+from core.files import write_atomically
+
+
+def main(words: list[str]) -> None:
+    """Features of files the user has, as an npz with arrays ``features`` (M, F) and ``files`` (M,)."""
+    parser = new_parser("mm3d embed", "Features of clouds and meshes, one row a file.")
+    parser.add_argument("run", help="run folder, saved model or hub id")
+    parser.add_argument("inputs", nargs="+", help="files, or folders of files")
+    parser.add_argument("-o", "--out", default="features.npz", help="npz to write: features (M, F), files (M,)")
+    parser.add_argument("--on_error", default="stop", choices=["stop", "skip"], help="what a file that cannot be used does")
+    parser.add_argument("--device", default="cpu", help="where features are computed")
+    options = parser.parse_args(words)
+    from mm3d.data.clouds import collect, pack
+    from mm3d.data.files import read_points
+    from mm3d.features import encode_clouds, points_config_of
+    from mm3d.models import load_model
+
+    paths = input_files(options.inputs)
+    model, config = load_model(options.run).to(options.device), points_config_of(options.run)
+    clouds, kept, skipped = collect(
+        ", ".join(options.inputs), [str(p) for p in paths], lambda i: read_points(paths[i], config.count), options.on_error
+    )
+    names = [str(paths[i]) for i in kept]
+    features = encode_clouds(model.encode, pack(clouds, names=names), config, device=options.device)
+    content = io.BytesIO()
+    np.savez(content, features=features, files=np.array(names))
+    try:
+        write_atomically(Path(options.out), content.getvalue())
+    except OSError as error:
+        raise UserError(f"{options.out}: could not be written ({error.strerror})") from error
+    for name, reason in skipped:
+        print(f"skipped {name}: {reason}")
+    print(f"{options.out}: {features.shape[0]} x {features.shape[1]}")
+
+
+def input_files(words: list[str]) -> list[Path]:
+    """The files that words of the command line name, folders searched through.
+
+    Raises:
+        UserError: a word that names nothing, or a folder without point files.
+    """
+    from mm3d.data.folder import point_files
+
+    found = []
+    for word in words:
+        path = Path(word)
+        inside = point_files(path) if path.is_dir() else [path]
+        if not inside:
+            raise UserError(f"{path}: no point files in this folder")
+        found += inside
+    return found

@@ -1,0 +1,61 @@
+"""`mm3d finetune`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.cli.recipes import find_recipe, parse_recipe
+from core.errors import Interrupted, UserError
+from core.reporting.tables import Table
+from mm3d.config import FinetuneRecipe
+
+OPTIONS = {
+    "recipe": (str, "finetune", "recipe of the task: a name of `mm3d list 'finetune*'`, or a file"),
+    "out": (str, None, "folder for the runs, one a seed; RUN-RECIPE where none is given"),
+    "resume": (bool, False, "go on with the runs that are in the folder"),
+    "scratch": (bool, False, "take the network's sizes but not its weights: the control"),
+    "seeds": (int, 1, "how many runs, with seeds train.seed, train.seed + 1, ..."),
+    "ways": (int, 0, "few-shot: classes an episode; 0 fine-tunes on the whole train split"),
+    "shots": (int, 10, "few-shot: training samples a class"),
+    "episodes": (int, 10, "few-shot: episodes"),
+}
+
+
+def main(words: list[str]) -> None:
+    """Fine-tune on classification, segmentation or few-shot episodes; mean and std over seeds or episodes."""
+    if not words or words[0].startswith("-"):
+        if words[:1] not in (["-h"], ["--help"]):
+            raise UserError("usage: mm3d finetune RUN [--recipe NAME] [--data ...] [--key value ...]")
+        words = ["RUN", *words]
+    name = next((b for a, b in zip(words, words[1:], strict=False) if a == "--recipe"), "finetune")
+    name = next((w.split("=", 1)[1] for w in words if w.startswith("--recipe=")), name)
+    recipe = find_recipe("mm3d", name)
+    settings, options = parse_recipe(recipe, FinetuneRecipe, f"mm3d finetune {words[0]}", words[1:], OPTIONS)
+    out = Path(options["out"] or f"{words[0].rstrip('/')}-{recipe.name}{'-scratch' if options['scratch'] else ''}")
+    try:
+        _finetune(words[0], settings, options, out)
+    except Interrupted as stopped:
+        raise Interrupted(f"{stopped}. Go on with the same command and --resume") from stopped
+
+
+def _finetune(run: str, settings: FinetuneRecipe, options: dict, out: Path) -> None:
+    import dataclasses
+
+    from core.evaluation.metrics import mean_std
+    from mm3d.few_shot import few_shot
+    from mm3d.finetune import finetune
+
+    if options["ways"]:
+        accuracy = few_shot(
+            settings, run, out, options["ways"], options["shots"], 20, options["episodes"], options["scratch"]
+        )
+        title = f"{options['ways']}-way {options['shots']}-shot, {len(accuracy)} episodes"
+        print(Table((title, "mean and std"), [("accuracy", mean_std(accuracy))]).text())
+        return
+    scores = []
+    for seed in range(settings.train.seed, settings.train.seed + options["seeds"]):
+        seeded = dataclasses.replace(settings, train=dataclasses.replace(settings.train, seed=seed))
+        scores.append(finetune(seeded, run, out / f"seed-{seed}", options["resume"], options["scratch"]))
+    rows = [(name, mean_std([score[name] for score in scores])) for name in scores[0]]
+    print(f"{settings.data}: the epoch was selected on validation data, the test split scored once")
+    print(Table((f"{settings.task}, {len(scores)} seed(s)", "mean and std"), rows).text())

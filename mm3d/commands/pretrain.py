@@ -1,0 +1,45 @@
+"""`mm3d pretrain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.cli.recipes import Recipe, find_recipe, parse_recipe
+from core.errors import Interrupted, UserError
+from mm3d.config import PointMAERecipe
+
+RECIPES = {"point_mae": PointMAERecipe}
+OPTIONS = {
+    "out": (str, None, "run folder; runs/RECIPE where none is given"),
+    "resume": (bool, False, "go on with the run that is in the folder"),
+}
+
+
+def recipe_kind(recipe: Recipe) -> type:
+    """The dataclass of a recipe's system.
+
+    Raises:
+        UserError: no such system.
+    """
+    system = recipe.values.get("system")
+    if system not in RECIPES:
+        raise UserError(f"{recipe.path}: system {system!r} cannot be pretrained; expected one of {', '.join(RECIPES)}")
+    return RECIPES[system]
+
+
+def main(words: list[str]) -> None:
+    """Parse a recipe with its overrides, train, and write the report."""
+    if not words or words[0].startswith("-"):
+        raise UserError("usage: mm3d pretrain RECIPE [--key value ...]; `mm3d list` shows the recipes")
+    recipe = find_recipe("mm3d", words[0])
+    settings, options = parse_recipe(recipe, recipe_kind(recipe), f"mm3d pretrain {words[0]}", words[1:], OPTIONS)
+    out = Path(options["out"] or (words[0] if Path(words[0]).is_dir() else f"runs/{recipe.name}"))
+    from mm3d.pretrain import pretrain
+
+    try:
+        outcome = pretrain(settings, out, options["resume"], recipe.paper)
+    except Interrupted as stopped:
+        raise Interrupted(f"{stopped}. Go on with: mm3d pretrain {out} --resume") from stopped
+    if outcome.main:
+        result = outcome.result
+        print(f"{out}: {result.steps} steps, {result.samples_per_second:.1f} samples/s; look at {out / 'report.html'}")

@@ -1,0 +1,46 @@
+"""`mm3d probe`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from core.files import write_atomically
+from core.reporting.tables import Table
+
+
+def probe(
+    run: str,
+    data: str = "furniture",
+    methods: tuple[Literal["linear_svm", "logistic", "knn"], ...] = ("linear_svm", "logistic", "knn"),
+    seeds: int = 5,
+    controls: bool = True,
+    on_error: Literal["stop", "skip"] = "stop",
+    device: str = "cpu",
+    out: str | None = None,
+) -> None:
+    """Probe frozen features: linear SVM, logistic regression and nearest neighbours, mean and std over seeds.
+
+    Args:
+        run: run folder, saved model or hub id.
+        data: labelled data; probes are fitted on its train split and scored on its test split.
+        methods: which probes.
+        seeds: how many; they vary the validation split that chooses each probe's hyper-parameter.
+        controls: also probe the same network untrained, and a hand-made descriptor.
+        on_error: skip leaves out unreadable clouds; those of the test split count as wrong.
+        device: where features are computed.
+        out: JSON file for the results; RUN/probe.json where none is given.
+    """
+    from mm3d.features import probe_model
+
+    report = probe_model(run, data, methods, seeds, controls, on_error, device)
+    rows = report.rows()
+    print(f"{data}: accuracy on {report.test_size} test clouds, {seeds} seeds")
+    if report.skipped_test:
+        print(f"{report.skipped_test} test clouds could not be read and count as wrong")
+    print(Table(("features", "probe", "accuracy", "chosen"), rows).text())
+    target = Path(out) if out else Path(run) / "probe.json"
+    if target.parent.is_dir():
+        content = [{"features": f, "probe": m, "mean": s.mean, "std": s.std, "chosen": c} for f, m, s, c in rows]
+        write_atomically(target, json.dumps({"data": data, "seeds": seeds, "results": content}, indent=2).encode())

@@ -1,0 +1,42 @@
+"""`mm3d reconstruct`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.cli.options import new_parser
+from core.errors import UserError
+
+
+def main(words: list[str]) -> None:
+    """Input, what the network saw and what it made of that: a picture, and a page that turns."""
+    parser = new_parser("mm3d reconstruct", "Show what a pretrained model makes of masked clouds.")
+    parser.add_argument("run", help="run folder, saved model or hub id")
+    parser.add_argument("inputs", nargs="+", help="files, or folders of files")
+    parser.add_argument("--out", default="reconstruction", help="name of the two files: OUT.png and OUT.html")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the masks")
+    parser.add_argument("--mask_ratio", type=float, default=None, help="share of hidden patches; the model's own where none is given")
+    options = parser.parse_args(words)
+    from mm3d.commands.embed import input_files
+    from mm3d.data.clouds import pack
+    from mm3d.data.files import read_points
+    from mm3d.features import points_config_of
+    from mm3d.models import load_model
+    from mm3d.models.point_mae import PointMAE
+    from mm3d.pictures import plot_reconstruction, reconstruction_page
+    from mm3d.report import AXES, reconstructions
+
+    paths = input_files(options.inputs)
+    model, config = load_model(options.run), points_config_of(options.run)
+    if not isinstance(model, PointMAE):
+        raise UserError(f"{options.run}: a {type(model).__name__} does not reconstruct; expected a pretrained model")
+    if options.mask_ratio is not None:
+        if not 0 < options.mask_ratio < 1:
+            raise UserError(f"--mask_ratio {options.mask_ratio}: expected a share between 0 and 1")
+        model.config.mask_ratio = options.mask_ratio
+    clouds = pack([read_points(path, config.count) for path in paths], names=[str(path) for path in paths])
+    rows = reconstructions(model, clouds, range(len(clouds)), config, options.seed)
+    up = AXES[config.up_axis]
+    picture = plot_reconstruction(rows, Path(f"{options.out}.png"), up=up)
+    page = reconstruction_page(rows, Path(f"{options.out}.html"), up=up)
+    print(f"{picture}\n{page}")

@@ -1,0 +1,119 @@
+"""Frozen features of clouds, and how well probes read them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.config import from_dict
+from core.evaluation.metrics import MeanStd, mean_std
+from core.evaluation.probes import ProbeData, ProbeResult, probe
+from core.random import derive_seed
+from core.saving import resolve
+from core.training.run import RunFolder
+from mm3d.config import PointsConfig
+from mm3d.data.clouds import PointClouds
+from mm3d.data.samples import evaluation_batch
+from mm3d.data.sources import load
+from mm3d.descriptor import descriptor_forest, descriptors
+from mm3d.models import load_model
+
+
+@torch.no_grad()
+def encode_clouds(
+    encode: Callable[[Tensor], Tensor], clouds: PointClouds, config: PointsConfig, batch_size: int = 64, device: str = "cpu"
+) -> np.ndarray:
+    """Features of all clouds in their order: (M, F) float32."""
+    found = []
+    for start in range(0, len(clouds), batch_size):
+        batch = evaluation_batch(clouds, range(start, min(start + batch_size, len(clouds))), config)
+        found.append(encode(batch.points.to(device)).float().cpu())
+    return torch.cat(found).numpy()
+
+
+def points_config_of(source: str | Path) -> PointsConfig:
+    """How the run that trained a model made samples of clouds; the defaults for a model without a run."""
+    folder = RunFolder(resolve(source))
+    if not (folder.path / "config.yaml").exists():
+        return PointsConfig()
+    return from_dict(PointsConfig, folder.config().get("points", {}), str(folder.path / "config.yaml"))
+
+
+@dataclasses.dataclass(frozen=True)
+class ProbeReport:
+    """Probe results by features (pretrained, untrained) and method, the descriptor's accuracies, and what was left out."""
+
+    results: dict[str, dict[str, list[ProbeResult]]]
+    descriptor: list[float]
+    skipped_test: int
+    test_size: int
+
+    def rows(self) -> list[tuple[str, str, MeanStd, str]]:
+        """(features, probe, accuracy, chosen hyper-parameter); clouds of the test split that could not be read are wrong."""
+        share = self.test_size / (self.test_size + self.skipped_test)
+        rows = []
+        for features, methods in self.results.items():
+            for method, runs in methods.items():
+                chosen = ", ".join(f"{v:g}" for v in sorted({r.value for r in runs}))
+                score = mean_std([r.accuracy * share for r in runs])
+                rows.append((features, method, score, f"{runs[0].parameter} = {chosen}"))
+        if self.descriptor:
+            rows.append(("pairwise distances (no learning)", "400 extra trees", mean_std([a * share for a in self.descriptor]), ""))
+        return rows
+
+
+def probe_model(
+    source: str | Path,
+    data: str,
+    methods: Sequence[str] = ("linear_svm", "logistic", "knn"),
+    seeds: int = 5,
+    controls: bool = True,
+    on_error: str = "stop",
+    device: str = "cpu",
+) -> ProbeReport:
+    """Probe a saved model's frozen features on labelled clouds, beside two controls.
+
+    Args:
+        source: run folder or saved model with ``encode``.
+        data: source words; probes are fitted on its train split and scored on its test split.
+        methods: probes.
+        seeds: how many; they vary the validation split on which a probe's hyper-parameter is chosen, and the weights
+            of the untrained control.
+        controls: also probe the same network with fresh weights, and the hand-made descriptor.
+        on_error: "skip" leaves out unreadable clouds; those of the test split count as wrong.
+
+    Raises:
+        UserError: data without labels or splits, or a model without features.
+    """
+    model = load_model(source).to(device)
+    config = points_config_of(source)
+    if on_error == "skip":
+        config = dataclasses.replace(config, on_error="skip")
+    train, test = (load(data, split, config.on_error) for split in ("train", "test"))
+    train, test = train.subset(train.labels >= 0), test.subset(test.labels >= 0)
+
+    def features(encode: Callable[[Tensor], Tensor]) -> tuple[np.ndarray, np.ndarray]:
+        return encode_clouds(encode, train, config, device=device), encode_clouds(encode, test, config, device=device)
+
+    def probed(x: tuple[np.ndarray, np.ndarray], which: Sequence[int]) -> dict[str, list[ProbeResult]]:
+        return probe(ProbeData(x[0], train.labels, x[1], test.labels), methods, which)
+
+    results: dict[str, dict[str, list[ProbeResult]]] = {"pretrained": probed(features(model.encode), range(seeds))}
+    forest: list[float] = []
+    if controls:
+        untrained: dict[str, list[ProbeResult]] = {method: [] for method in methods}
+        for seed in range(seeds):
+            torch.manual_seed(derive_seed(seed, "untrained"))
+            fresh: Any = type(model)(model.config).to(device).eval()
+            for method, runs in probed(features(fresh.encode), [seed]).items():
+                untrained[method] += runs
+        results["untrained"] = untrained
+        made = [descriptors([clouds.cloud(i) for i in range(len(clouds))]) for clouds in (train, test)]
+        forest = [descriptor_forest(made[0], train.labels, made[1], test.labels, seed) for seed in range(seeds)]
+    return ProbeReport(results, forest, len(test.skipped), len(test))

@@ -1,0 +1,188 @@
+"""Fine-tuning of a pretrained patch encoder: classification and part segmentation with an honest protocol.
+
+The epoch is selected on validation data that is neither trained on nor reported; the test split is scored once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from core.errors import UserError
+from core.evaluation.metrics import accuracy, mean_class_accuracy, part_miou, part_miou_without_classes
+from core.random import generator
+from core.saving import describe, load_strictly, load_tensors, resolve
+from core.training.data import Microbatch
+from core.training.job import Job, run_training
+from core.training.run import RunFolder
+from core.training.selection import BestWeights
+from mm3d.config import FinetuneRecipe, PartSegmenterConfig, PatchEncoderConfig, PointClassifierConfig
+from mm3d.data.clouds import PointClouds
+from mm3d.data.samples import LabelledPoints, PointBatch, evaluation_batch
+from mm3d.data.sources import load
+from mm3d.data.splits import train_val_split
+from mm3d.data.transforms import scale_and_translate
+from mm3d.layers.patch_encoder import PatchEncoder
+from mm3d.models.part_segmenter import PartSegmenter
+from mm3d.models.point_classifier import PointClassifier
+from mm3d.pretrain import describe_data
+
+Scores = dict[str, float]
+
+
+def finetune(
+    recipe: FinetuneRecipe, pretrained: str | Path, out: str | Path, resume: bool = False, scratch: bool = False
+) -> Scores:
+    """Fine-tune, select on validation data, score the test split once; leaves a run folder with ``result.json``.
+
+    Args:
+        recipe: task, data, schedule.
+        pretrained: run folder, saved model or hub id whose patch encoder is taken.
+        out: the run folder.
+        resume: go on with the run in ``out``.
+        scratch: take the encoder's sizes only, not its weights: the control that says what pretraining brought.
+
+    Returns:
+        Test scores: ``accuracy`` and ``mean_class_accuracy``, or ``instance_miou`` and ``class_miou`` (``part_miou``
+        where shapes have no class); and ``validation``, the score that selected the epoch.
+
+    Raises:
+        UserError: data without labels, a model without a patch encoder, or what training raises.
+    """
+    folder = RunFolder(out)
+    source = resolve(pretrained)
+    encoder = encoder_config_of(source, recipe)
+    train, validation, test = splits(recipe)
+
+    def make(main: bool) -> Job:
+        model = new_model(recipe, encoder, train)
+        if not scratch:
+            load_encoder(model.encoder, source)
+        best = BestWeights(folder.state, model, lambda: main_score(evaluate(model, validation, recipe)), main)
+        said = {"pretrained": None if scratch else str(source), **describe_data(train, recipe.data)}
+        data = LabelledPoints(train, recipe.points)
+        return Job(model, data, supervised_step, said, best.after_epoch, best.restore)
+
+    config = {**dataclasses.asdict(recipe), "pretrained": str(pretrained), "scratch": scratch}
+    outcome = run_training(folder, config, resume, "", recipe, make)
+    scores = evaluate(outcome.job.model, test, recipe, recipe.votes)
+    scores["validation"] = float(json.loads((folder.state / "best.json").read_text())["score"])
+    if outcome.main:
+        folder.write_json("result.json", scores)
+    return scores
+
+
+def main_score(scores: Scores) -> float:
+    """The score that selects: accuracy, or instance mIoU."""
+    return scores["accuracy"] if "accuracy" in scores else scores["instance_miou"]
+
+
+def new_model(recipe: FinetuneRecipe, encoder: PatchEncoderConfig, train: PointClouds) -> PointClassifier | PartSegmenter:
+    """The task's model with fresh weights."""
+    if recipe.task == "segmentation":
+        return PartSegmenter(PartSegmenterConfig(encoder, train.part_names, train.classes, recipe.layers))
+    return PointClassifier(PointClassifierConfig(encoder, train.classes))
+
+
+def splits(recipe: FinetuneRecipe) -> tuple[PointClouds, PointClouds, PointClouds]:
+    """Train, validation and test clouds; validation is the data's own, or a stratified share of train.
+
+    Raises:
+        UserError: no labels for the task.
+    """
+    on_error = recipe.points.on_error
+    train, test = load(recipe.data, "train", on_error), load(recipe.data, "test", on_error)
+    try:
+        validation = load(recipe.data, "val", on_error)
+    except UserError:
+        validation = None
+    if recipe.task == "classification":
+        train, test = train.subset(train.labels >= 0), test.subset(test.labels >= 0)
+        if len(train) == 0 or len(train.classes) < 2:
+            raise UserError(f"{recipe.data}: classification needs labels of at least two classes")
+    elif train.parts is None:
+        raise UserError(f"{recipe.data}: segmentation needs a part label for every point")
+    if validation is None or len(validation) == 0:
+        kept, held = train_val_split(train.labels, recipe.validation, recipe.train.seed)
+        train, validation = train.subset(kept), train.subset(held)
+    return train, validation, test
+
+
+def encoder_config_of(source: Path, recipe: FinetuneRecipe) -> PatchEncoderConfig:
+    """The pretrained encoder's sizes with the recipe's patches.
+
+    Raises:
+        UserError: the folder holds a model without a patch encoder.
+    """
+    config = describe(source)["config"].get("encoder")
+    if not isinstance(config, dict):
+        raise UserError(f"{source}: this model has no patch encoder to fine-tune")
+    changed = {"groups": recipe.groups, "group_size": recipe.group_size, "drop_path": recipe.drop_path}
+    return PatchEncoderConfig(**{**config, **changed})
+
+
+def load_encoder(encoder: PatchEncoder, source: Path) -> None:
+    """The weights of a saved model's encoder, strictly."""
+    path = source / "weights.safetensors"
+    weights = {n.removeprefix("encoder."): t for n, t in load_tensors(path).items() if n.startswith("encoder.")}
+    load_strictly(encoder, weights, str(path))
+
+
+def supervised_step(wrapped: nn.Module, micro: Microbatch, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
+    """Cross-entropy of classes, or of the parts of labelled points."""
+    batch: PointBatch = micro.batch
+    logits = wrapped(batch.points, batch.labels)
+    target = batch.parts if logits.ndim == 3 else batch.labels
+    loss = F.cross_entropy(logits.flatten(0, -2).float(), target.flatten(), ignore_index=-1)
+    right = (logits.argmax(-1) == target)[target >= 0].float().mean()
+    return loss, {"train_accuracy": right.detach()}
+
+
+@torch.no_grad()
+def predict(model: nn.Module, clouds: PointClouds, recipe: FinetuneRecipe, votes: int = 1) -> list[Tensor]:
+    """Class probabilities of every cloud, (classes,), or of every point of its sample, (N, parts).
+
+    Args:
+        votes: 1 scores each cloud once. More averages that many randomly scaled and moved views.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    found: list[Tensor] = []
+    for start in range(0, len(clouds), recipe.train.batch_size):
+        indices = range(start, min(start + recipe.train.batch_size, len(clouds)))
+        batch = evaluation_batch(clouds, indices, recipe.points)
+        total: Tensor | float = 0.0
+        for vote in range(votes):
+            points = batch.points
+            if votes > 1:
+                views = [scale_and_translate(p, generator(i, vote, "vote")) for i, p in zip(indices, points, strict=True)]
+                points = torch.stack(views)
+            total = total + model(points.to(device), batch.labels.to(device)).float().softmax(-1)
+        assert isinstance(total, Tensor)
+        found += list(total.cpu() / votes)
+    return found
+
+
+def evaluate(model: nn.Module, clouds: PointClouds, recipe: FinetuneRecipe, votes: int = 1) -> Scores:
+    """Scores of a split: accuracies, or part mIoU (among the parts of the shape's class, where that is known)."""
+    predicted = predict(model, clouds, recipe, votes)
+    if recipe.task == "classification":
+        classes = np.array([int(p.argmax()) for p in predicted])
+        return {"accuracy": accuracy(classes, clouds.labels), "mean_class_accuracy": mean_class_accuracy(classes, clouds.labels)}
+    batches = [evaluation_batch(clouds, [i], recipe.points) for i in range(len(clouds))]
+    targets = [batch.parts[0].numpy() for batch in batches]
+    if not clouds.parts_of_class:
+        iou = part_miou_without_classes([p.argmax(-1).numpy() for p in predicted], targets)
+        return {"instance_miou": iou.instance, "part_miou": iou.group}
+    chosen = []
+    for scores, label in zip(predicted, clouds.labels, strict=True):
+        allowed = torch.tensor(clouds.parts_of_class[label])
+        chosen.append(allowed[scores[:, allowed].argmax(-1)].numpy())
+    iou = part_miou(chosen, targets, clouds.labels, clouds.parts_of_class)
+    return {"instance_miou": iou.instance, "class_miou": iou.group}

@@ -1,0 +1,63 @@
+"""Classification of clouds on a pretrained patch encoder."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from core.saving import Pretrained
+from mm3d.config import PointClassifierConfig
+from mm3d.layers.patch_encoder import PatchEncoder
+
+
+class PointClassifier(Pretrained, nn.Module):
+    """Class token and maximum over patch tokens, concatenated, through a three-layer head.
+
+    The class token and its position are new at fine-tuning: Point-MAE pretrains without them.
+
+    Shapes: ``forward(points)``: (B, N, 3) -> (B, number of classes) logits.
+
+    Source: Pang et al., "Point-MAE", Section 4.2; PointTransformer in models/Point_MAE.py of its official code.
+    """
+
+    Config = PointClassifierConfig
+
+    def __init__(self, config: PointClassifierConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim, hidden = config.encoder.dim, config.hidden
+        self.encoder = PatchEncoder(config.encoder)
+        self.cls_token = nn.Parameter(torch.empty(dim))
+        self.cls_position = nn.Parameter(torch.empty(dim))
+        for token in (self.cls_token, self.cls_position):
+            nn.init.trunc_normal_(token, std=0.02)
+        # Positions in this sequence are the names in official checkpoints.
+        self.head = nn.Sequential(
+            nn.Linear(2 * dim, hidden),
+            nn.BatchNorm1d(hidden),
+            nn.ReLU(inplace=True),
+            nn.Dropout(config.dropout),
+            nn.Linear(hidden, hidden),
+            nn.BatchNorm1d(hidden),
+            nn.ReLU(inplace=True),
+            nn.Dropout(config.dropout),
+            nn.Linear(hidden, len(config.classes)),
+        )
+
+    def forward(self, points: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Logits; labels are not looked at, and taken so that all supervised models are called alike."""
+        return self.head(self.encode(points))
+
+    def tokens(self, points: Tensor) -> Tensor:
+        """Normalised tokens, class token first: (B, N, 3) -> (B, 1 + G, C)."""
+        patches = self.encoder.patchify(points)
+        tokens = self.encoder.embed_patches(patches.neighborhoods)
+        position = self.encoder.position(patches.centers)
+        first = self.cls_token.to(tokens.dtype).expand(len(tokens), 1, -1)
+        first_position = self.cls_position.to(position.dtype).expand(len(tokens), 1, -1)
+        return self.encoder.transformer(torch.cat([first, tokens], 1), torch.cat([first_position, position], 1))
+
+    def encode(self, points: Tensor) -> Tensor:
+        """Features of clouds: class token and maximum over patch tokens, (B, N, 3) -> (B, 2C)."""
+        tokens = self.tokens(points)
+        return torch.cat([tokens[:, 0], tokens[:, 1:].amax(1)], -1)

@@ -1,0 +1,19 @@
+"""Operators on batches of point clouds: one function each, the same on CPU and GPU."""
+
+from mm3d.ops.ball_query import ball_query
+from mm3d.ops.chamfer import chamfer_l1, chamfer_l2, nearest_distances
+from mm3d.ops.earth_mover import earth_mover_distance
+from mm3d.ops.farthest_point_sample import farthest_point_sample
+from mm3d.ops.gather import gather
+from mm3d.ops.knn import knn
+
+__all__ = [
+    "ball_query",
+    "chamfer_l1",
+    "chamfer_l2",
+    "earth_mover_distance",
+    "farthest_point_sample",
+    "gather",
+    "knn",
+    "nearest_distances",
+]
