@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over all processes; so is its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        x = x.clone()
+        dist.all_reduce(x)
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return _Sum.forward(ctx, gradient)
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -23,17 +39,15 @@ class BatchNorm(nn.BatchNorm1d):
         alone = not dist.is_available() or not dist.is_initialized() or dist.get_world_size() == 1
         if not self.training or alone:
             return super().forward(input)
-        from torch.distributed.nn.functional import all_reduce
-
         self._check_input_dim(input)
         over = [d for d in range(input.ndim) if d != 1]
         x = input.float()
-        count, total = all_reduce(torch.stack([torch.full_like(x.sum(over), x.numel() / x.shape[1]), x.sum(over)]))
+        count, total = _Sum.apply(torch.stack([torch.full_like(x.sum(over), x.numel() / x.shape[1]), x.sum(over)]))
         mean = total / count
         # Second pass around the common mean: the difference of large sums would lose digits.
         shape = [1, -1] + [1] * (input.ndim - 2)
         centred = x - mean.view(shape)
-        variance = all_reduce(centred.square().sum(over)) / count
+        variance = _Sum.apply(centred.square().sum(over)) / count
         if self.track_running_stats and self.running_mean is not None and self.running_var is not None:
             with torch.no_grad():
                 assert self.num_batches_tracked is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import typing
 from typing import Any
 
@@ -31,6 +32,30 @@ def from_dict(kind: type, values: dict[str, Any], where: str) -> Any:
         return kind(**built)
     except (TypeError, ValueError) as error:
         raise UserError(f"{where}: {error}") from error
+
+
+def at_least(config: object, minimum: float, *names: str) -> None:
+    """Refuse fields of a configuration that are below ``minimum`` or not finite; for ``__post_init__``.
+
+    Raises:
+        ValueError: beginning with the field's name, as all checks of configurations do.
+    """
+    for name in names:
+        value = getattr(config, name)
+        if not (value >= minimum and math.isfinite(value)):
+            raise ValueError(f"{name} {value}: expected at least {minimum}")
+
+
+def within(config: object, low: float, high: float, *names: str) -> None:
+    """Refuse fields of a configuration outside [low, high), NaN among them; for ``__post_init__``.
+
+    Raises:
+        ValueError: beginning with the field's name.
+    """
+    for name in names:
+        value = getattr(config, name)
+        if not low <= value < high:
+            raise ValueError(f"{name} {value}: expected at least {low} and less than {high}")
 
 
 def did_you_mean(word: str, known: typing.Iterable[str]) -> str:

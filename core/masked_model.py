@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from core.masking import Mask
@@ -98,11 +99,11 @@ class MaskedModel(nn.Module):
         mask = mask.to(device)
         latent = self.encoder(inputs, mask)
         predictions, targets, parts = {}, {}, {}
-        total = next(self.parameters()).new_zeros(())
+        terms = []
         for name, objective in self.objectives.items():
             predictions[name] = objective.head(latent, inputs, mask)
             targets[name] = objective.target(inputs, mask)
             term = objective.loss(predictions[name], targets[name])
             parts[name] = term.detach()
-            total = total + objective.weight * term
-        return MaskedOutput(total, parts, mask, latent, predictions, targets)
+            terms.append(objective.weight * term)
+        return MaskedOutput(torch.stack(terms).sum(), parts, mask, latent, predictions, targets)

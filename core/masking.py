@@ -233,6 +233,8 @@ def block_mask(positions: Tensor, ratio: float | tuple[float, float], randomness
     batch, length, _ = positions.shape
     draws = uniform(batch, 2, randomness).double()
     low, high = ratio if isinstance(ratio, tuple) else (ratio, ratio)
+    if not 0 <= low <= high < 1:
+        raise ValueError(f"a mask ratio is in [0, 1), a range is ascending, got {ratio}: some tokens must stay visible")
     if length < 2 and high > 0:
         raise ValueError(f"{length} token a sample cannot be split into hidden and visible")
     places = positions.detach().to("cpu", torch.float64)

@@ -18,7 +18,8 @@ def derive_seed(*parts: int | str) -> int:
 
     Different tuples give independent seeds (BLAKE2b), which sums and products of small integers do not.
     """
-    digest = hashlib.blake2b("/".join(map(repr, parts)).encode(), digest_size=8).digest()
+    plain = [part if isinstance(part, str) else int(part) for part in parts]  # numpy's integers print differently
+    digest = hashlib.blake2b("/".join(map(repr, plain)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pickle
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -59,7 +60,11 @@ class Pretrained:
         described = describe(folder)
         if described["model"] != cls.__name__:
             raise UserError(f"{folder / MODEL}: holds a {described['model']}, expected a {cls.__name__}")
-        model = cls(from_dict(cls.Config, described["config"], str(folder / MODEL)))  # type: ignore[call-arg]
+        config = from_dict(cls.Config, described["config"], str(folder / MODEL))
+        try:
+            model = cls(config)  # type: ignore[call-arg]
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise UserError(f"{folder / MODEL}: not a configuration of {cls.__name__} ({error})") from error
         assert isinstance(model, nn.Module)
         load_strictly(model, load_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
         model.eval()
@@ -94,10 +99,16 @@ def describe(folder: Path) -> dict[str, Any]:
 
 
 def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
-    """Write named tensors as safetensors, atomically and synced to disk."""
+    """Write named tensors as safetensors, atomically and synced to disk. Tied tensors are written under each name."""
     from safetensors.torch import save
 
-    write_atomically(path, save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}))
+    values, known = {}, set()
+    for name, tensor in tensors.items():
+        value = tensor.detach().cpu().contiguous()
+        memory = value.untyped_storage().data_ptr()
+        values[name] = value.clone() if memory in known else value  # safetensors refuses shared memory
+        known.add(memory)
+    write_atomically(path, save(values))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -131,10 +142,10 @@ def load_foreign(path: str | Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; expected a checkpoint") from error
     except pickle.UnpicklingError as error:
-        refused = "Unsupported" in str(error) or "not an allowed global" in str(error)
+        refused = "GLOBAL " in str(error) or "Can only " in str(error)  # a name that is not allowed, or used otherwise
         why = "holds objects that could execute code, refused" if refused else "not a readable checkpoint"
         raise UserError(f"{path}: {why}; expected tensors in plain dictionaries") from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (RuntimeError, OSError, EOFError, ValueError, LookupError, struct.error, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: truncated or not a checkpoint ({type(error).__name__})") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds a {type(content).__name__}; expected a dictionary of tensors")

@@ -96,7 +96,7 @@ class Transformer(nn.Module):
         super().__init__()
         if depth < 1:
             raise ValueError(f"a transformer has at least one block, got depth {depth}")
-        rates = torch.linspace(0, drop_path, depth).tolist()
+        rates = torch.linspace(0, drop_path, depth, device="cpu").tolist()  # so that a model can be built on meta
         self.blocks = nn.ModuleList(Block(dim, heads, mlp_ratio, qkv_bias, rate, rotary) for rate in rates)
         self.norm = nn.LayerNorm(dim)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from core.config import at_least, within
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 
 
@@ -26,9 +27,17 @@ class PatchEncoderConfig:
     """Stochastic depth of the last block."""
     skip_near_origin: bool = True
     """Never take a point within 0.0316 of the origin as a centre (the rule of the official sampling kernel)."""
+    widths: tuple[int, int, int] = (128, 256, 512)
+    """Widths of the mini-PointNet before its last layer."""
     embed: Literal["all", "visible"] = "all"
     """Patches that the mini-PointNet embeds under a mask: all, as published, or only the visible ones, which is
     faster; batch statistics then do not see the hidden patches."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "groups", "group_size", "dim", "depth", "heads")
+        within(self, 0, 1, "drop_path")
+        if self.dim % self.heads:
+            raise ValueError(f"heads {self.heads}: do not divide dim {self.dim}")
 
 
 @dataclass
@@ -46,6 +55,17 @@ class PointMAEConfig:
     mask_ratio: float = 0.6
     """Share of the patches that is hidden."""
 
+    def __post_init__(self) -> None:
+        at_least(self, 1, "decoder_depth", "decoder_heads")
+        if self.encoder.dim % self.decoder_heads:
+            raise ValueError(
+                f"decoder_heads {self.decoder_heads}: do not divide encoder.dim {self.encoder.dim}"
+            )
+        if not 0 < self.mask_ratio < 1:
+            raise ValueError(f"mask_ratio {self.mask_ratio}: expected a share between 0 and 1")
+        if self.encoder.groups < 2:
+            raise ValueError(f"encoder.groups {self.encoder.groups}: expected at least 2, one of them to hide")
+
 
 @dataclass
 class PointClassifierConfig:
@@ -60,6 +80,10 @@ class PointClassifierConfig:
     dropout: float = 0.5
     """Dropout in the head."""
 
+    def __post_init__(self) -> None:
+        at_least(self, 1, "hidden")
+        within(self, 0, 1, "dropout")
+
 
 @dataclass
 class PartSegmenterConfig:
@@ -73,6 +97,12 @@ class PartSegmenterConfig:
     """Names of the shape classes; none where the data has no shape class."""
     layers: tuple[int, ...] = (3, 7, 11)
     """Blocks whose outputs are read (counted from 0)."""
+
+    def __post_init__(self) -> None:
+        _check_layers(self.layers)
+        if max(self.layers) >= self.encoder.depth:
+            last = self.encoder.depth - 1
+            raise ValueError(f"layers {list(self.layers)}: the encoder has blocks 0 to {last}")
 
 
 @dataclass
@@ -93,6 +123,9 @@ class PointsConfig:
     on_error: Literal["stop", "skip"] = "stop"
     """What a file that cannot be used does: stop the run, or be skipped and listed in the run folder."""
 
+    def __post_init__(self) -> None:
+        at_least(self, 1, "count")
+
 
 @dataclass
 class PointMAERecipe:
@@ -107,6 +140,9 @@ class PointMAERecipe:
     optim: OptimConfig = field(default_factory=lambda: OptimConfig(lr_update="epoch"))
     train: TrainConfig = field(default_factory=TrainConfig)
     run: RunConfig = field(default_factory=RunConfig)
+
+    def __post_init__(self) -> None:
+        _check_count(self.points, self.model.encoder.groups, self.model.encoder.group_size)
 
 
 @dataclass
@@ -133,3 +169,29 @@ class FinetuneRecipe:
     optim: OptimConfig = field(default_factory=lambda: OptimConfig(lr=5e-4, lr_update="epoch", clip_norm=10.0))
     train: TrainConfig = field(default_factory=lambda: TrainConfig(batch_size=32))
     run: RunConfig = field(default_factory=RunConfig)
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "groups", "group_size", "votes")
+        within(self, 0, 1, "drop_path")
+        _check_layers(self.layers)
+        if not 0 < self.validation < 1:
+            raise ValueError(f"validation {self.validation}: expected a share between 0 and 1")
+        _check_count(self.points, self.groups, self.group_size)
+        if self.train.batch_size // (self.train.accumulate * self.run.devices * self.run.nodes) < 2:
+            raise ValueError(
+                f"train.batch_size {self.train.batch_size}: expected at least 2 samples for every process "
+                "and accumulated part, for the batch statistics of the head"
+            )
+
+
+def _check_count(points: PointsConfig, groups: int, size: int) -> None:
+    if points.count < max(groups, size):
+        raise ValueError(
+            f"points.count {points.count}: fewer than {groups} patches of {size} points need; "
+            f"expected at least {max(groups, size)}"
+        )
+
+
+def _check_layers(layers: tuple[int, ...]) -> None:
+    if not layers or min(layers) < 0:
+        raise ValueError(f"layers {list(layers)}: expected numbers of blocks, counted from 0")

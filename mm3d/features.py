@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from core.config import from_dict
+from core.errors import UserError
 from core.evaluation.metrics import MeanStd, mean_std
 from core.evaluation.probes import ProbeData, ProbeResult, probe
 from core.random import derive_seed
@@ -21,6 +22,7 @@ from mm3d.config import PointsConfig
 from mm3d.data.clouds import PointClouds
 from mm3d.data.samples import evaluation_batch
 from mm3d.data.sources import load
+from mm3d.data.usable import usable
 from mm3d.descriptor import descriptor_forest, descriptors
 from mm3d.models import load_model
 
@@ -35,6 +37,22 @@ def encode_clouds(
         batch = evaluation_batch(clouds, range(start, min(start + batch_size, len(clouds))), config)
         found.append(encode(batch.points.to(device)).float().cpu())
     return torch.cat(found).numpy()
+
+
+def load_encoder_on(source: str | Path, device: str) -> Any:
+    """A saved model that gives features of clouds, on a device.
+
+    Raises:
+        UserError: a model without ``encode``, a device that is not there, and what loading raises.
+    """
+    model = load_model(source)
+    if not hasattr(model, "encode"):
+        raise UserError(f"{source}: a {type(model).__name__} gives no features of whole clouds")
+    try:
+        return model.to(torch.device(device))
+    except (RuntimeError, AssertionError) as error:
+        said = str(error).splitlines()[0]
+        raise UserError(f"--device {device}: cannot be used ({said}); expected cpu, or cuda with a GPU") from error
 
 
 def points_config_of(source: str | Path) -> PointsConfig:
@@ -91,12 +109,21 @@ def probe_model(
     Raises:
         UserError: data without labels or splits, or a model without features.
     """
-    model = load_model(source).to(device)
+    model = load_encoder_on(source, device)
     config = points_config_of(source)
     if on_error == "skip":
         config = dataclasses.replace(config, on_error="skip")
-    train, test = (load(data, split, config.on_error) for split in ("train", "test"))
+    patches = model.encoder.config
+    train, test = (
+        usable(load(data, split, config.on_error), patches.groups, patches.group_size, config.on_error)
+        for split in ("train", "test")
+    )
     train, test = train.subset(train.labels >= 0), test.subset(test.labels >= 0)
+    for split, clouds in (("train", train), ("test", test)):
+        if len(clouds) == 0:
+            raise UserError(f"{data}: no labelled clouds in its {split} split; a probe needs labels")
+    if len(np.unique(train.labels)) < 2:
+        raise UserError(f"{data}: all labels of its train split are the same; a probe needs at least two classes")
 
     def features(encode: Callable[[Tensor], Tensor]) -> tuple[np.ndarray, np.ndarray]:
         return encode_clouds(encode, train, config, device=device), encode_clouds(encode, test, config, device=device)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.errors import UserError
 from core.random import derive_seed
 from core.saving import resolve
 from core.training.job import Job, run_training
@@ -14,9 +15,9 @@ from core.training.run import RunFolder
 from mm3d.config import FinetuneRecipe
 from mm3d.data.clouds import PointClouds
 from mm3d.data.samples import LabelledPoints
-from mm3d.data.sources import join, load
+from mm3d.data.sources import join
 from mm3d.data.splits import few_shot_episode
-from mm3d.finetune import encoder_config_of, evaluate, load_encoder, new_model, supervised_step
+from mm3d.finetune import encoder_config_of, evaluate, load_encoder, load_split, new_model, supervised_step
 from mm3d.pretrain import describe_data
 
 
@@ -40,14 +41,15 @@ def few_shot(
         Accuracy of every episode.
 
     Raises:
-        UserError: fewer classes with ``shots + queries`` samples than ``ways``.
+        UserError: fewer classes with ``shots + queries`` samples than ``ways``, or a recipe of another task.
 
     Source: Sharma and Kaul, "Self-Supervised Few-Shot Learning on Point Clouds"; protocol as in Point-BERT, Section 4.2.
     """
+    if recipe.task != "classification":
+        raise UserError(f"few-shot: episodes are classified, the recipe's task is {recipe.task}")
     source = resolve(pretrained)
     encoder = encoder_config_of(source, recipe)
-    clouds = join([load(recipe.data, split, recipe.points.on_error) for split in ("train", "test")])
-    clouds = clouds.subset(clouds.labels >= 0)
+    clouds = join([load_split(recipe, split) for split in ("train", "test")])
     found = []
     for number in range(episodes):
         seed = derive_seed(recipe.train.seed, number, "episode") % 2**32

@@ -14,20 +14,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.config import from_dict
 from core.errors import UserError
 from core.evaluation.metrics import accuracy, mean_class_accuracy, part_miou, part_miou_without_classes
 from core.random import generator
-from core.saving import describe, load_strictly, load_tensors, resolve
+from core.saving import MODEL, WEIGHTS, describe, load_strictly, load_tensors, resolve
 from core.training.data import Microbatch
 from core.training.job import Job, run_training
 from core.training.run import RunFolder
 from core.training.selection import BestWeights
 from mm3d.config import FinetuneRecipe, PartSegmenterConfig, PatchEncoderConfig, PointClassifierConfig
 from mm3d.data.clouds import PointClouds
+from mm3d.data.layouts import NoSplit
 from mm3d.data.samples import LabelledPoints, PointBatch, evaluation_batch
 from mm3d.data.sources import load
 from mm3d.data.splits import train_val_split
 from mm3d.data.transforms import scale_and_translate
+from mm3d.data.usable import usable
 from mm3d.layers.patch_encoder import PatchEncoder
 from mm3d.models.part_segmenter import PartSegmenter
 from mm3d.models.point_classifier import PointClassifier
@@ -73,6 +76,8 @@ def finetune(
     outcome = run_training(folder, config, resume, "", recipe, make)
     scores = evaluate(outcome.job.model, test, recipe, recipe.votes)
     scores["validation"] = float(json.loads((folder.state / "best.json").read_text())["score"])
+    if test.skipped:
+        scores["test_clouds_left_out"] = float(len(test.skipped))
     if outcome.main:
         folder.write_json("result.json", scores)
     return scores
@@ -84,10 +89,18 @@ def main_score(scores: Scores) -> float:
 
 
 def new_model(recipe: FinetuneRecipe, encoder: PatchEncoderConfig, train: PointClouds) -> PointClassifier | PartSegmenter:
-    """The task's model with fresh weights."""
-    if recipe.task == "segmentation":
-        return PartSegmenter(PartSegmenterConfig(encoder, train.part_names, train.classes, recipe.layers))
-    return PointClassifier(PointClassifierConfig(encoder, train.classes))
+    """The task's model with fresh weights.
+
+    Raises:
+        UserError: segmentation is to read blocks that the encoder does not have.
+    """
+    if recipe.task == "classification":
+        return PointClassifier(PointClassifierConfig(encoder, train.classes))
+    try:
+        config = PartSegmenterConfig(encoder, train.part_names, train.classes, recipe.layers)
+    except ValueError as error:
+        raise UserError(f"segmentation: {error}") from error
+    return PartSegmenter(config)
 
 
 def splits(recipe: FinetuneRecipe) -> tuple[PointClouds, PointClouds, PointClouds]:
@@ -96,22 +109,39 @@ def splits(recipe: FinetuneRecipe) -> tuple[PointClouds, PointClouds, PointCloud
     Raises:
         UserError: no labels for the task.
     """
-    on_error = recipe.points.on_error
-    train, test = load(recipe.data, "train", on_error), load(recipe.data, "test", on_error)
+    train, test = load_split(recipe, "train"), load_split(recipe, "test")
     try:
-        validation = load(recipe.data, "val", on_error)
-    except UserError:
+        validation = load_split(recipe, "val")
+    except NoSplit:
         validation = None
-    if recipe.task == "classification":
-        train, test = train.subset(train.labels >= 0), test.subset(test.labels >= 0)
-        if len(train) == 0 or len(train.classes) < 2:
-            raise UserError(f"{recipe.data}: classification needs labels of at least two classes")
-    elif train.parts is None:
-        raise UserError(f"{recipe.data}: segmentation needs a part label for every point")
     if validation is None or len(validation) == 0:
         kept, held = train_val_split(train.labels, recipe.validation, recipe.train.seed)
         train, validation = train.subset(kept), train.subset(held)
+    for name, clouds in (("train", train), ("validation", validation), ("test", test)):
+        if len(clouds) == 0:
+            raise UserError(f"{recipe.data}: no labelled clouds are left for the {name} split")
+    if recipe.task == "classification" and len(np.unique(train.labels)) < 2:
+        raise UserError(f"{recipe.data}: classification needs labels of at least two classes")
     return train, validation, test
+
+
+def load_split(recipe: FinetuneRecipe, split: str) -> PointClouds:
+    """The clouds of a split that have labels for the task, and points enough for the patches.
+
+    Raises:
+        NoSplit: the data has no such split.
+        UserError: bad data, or parts without the class that the segmenter is given.
+    """
+    on_error = recipe.points.on_error
+    clouds = usable(load(recipe.data, split, on_error), recipe.groups, recipe.group_size, on_error)
+    if recipe.task == "classification":
+        return clouds.subset(clouds.labels >= 0)
+    if clouds.parts is None:
+        raise UserError(f"{recipe.data}: segmentation needs a part label for every point")
+    if clouds.classes and (clouds.labels < 0).any():
+        item = clouds.names[int(np.argmax(clouds.labels < 0))]
+        raise UserError(f"{recipe.data}: {item}: no class; segmentation of data with classes needs it for every cloud")
+    return clouds.subset([i for i in range(len(clouds)) if (clouds.parts_of(i) >= 0).any()])
 
 
 def encoder_config_of(source: Path, recipe: FinetuneRecipe) -> PatchEncoderConfig:
@@ -124,23 +154,24 @@ def encoder_config_of(source: Path, recipe: FinetuneRecipe) -> PatchEncoderConfi
     if not isinstance(config, dict):
         raise UserError(f"{source}: this model has no patch encoder to fine-tune")
     changed = {"groups": recipe.groups, "group_size": recipe.group_size, "drop_path": recipe.drop_path}
-    return PatchEncoderConfig(**{**config, **changed})
+    return from_dict(PatchEncoderConfig, {**config, **changed}, f"{source / MODEL}: encoder")
 
 
 def load_encoder(encoder: PatchEncoder, source: Path) -> None:
     """The weights of a saved model's encoder, strictly."""
-    path = source / "weights.safetensors"
+    path = source / WEIGHTS
     weights = {n.removeprefix("encoder."): t for n, t in load_tensors(path).items() if n.startswith("encoder.")}
     load_strictly(encoder, weights, str(path))
 
 
 def supervised_step(wrapped: nn.Module, micro: Microbatch, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
-    """Cross-entropy of classes, or of the parts of labelled points."""
+    """Cross-entropy of classes, or of the parts of labelled points; 0 where no point has a label."""
     batch: PointBatch = micro.batch
     logits = wrapped(batch.points, batch.labels)
     target = batch.parts if logits.ndim == 3 else batch.labels
-    loss = F.cross_entropy(logits.flatten(0, -2).float(), target.flatten(), ignore_index=-1)
-    right = (logits.argmax(-1) == target)[target >= 0].float().mean()
+    count = (target >= 0).sum().clamp(min=1)
+    loss = F.cross_entropy(logits.flatten(0, -2).float(), target.flatten(), ignore_index=-1, reduction="sum") / count
+    right = ((logits.argmax(-1) == target) & (target >= 0)).sum() / count
     return loss, {"train_accuracy": right.detach()}
 
 

@@ -12,6 +12,7 @@ from mm3d.config import PointMAERecipe
 from mm3d.data.clouds import PointClouds
 from mm3d.data.samples import UnlabelledPoints
 from mm3d.data.sources import load
+from mm3d.data.usable import usable
 from mm3d.models.point_mae import PointMAE
 from mm3d.report import write_report
 
@@ -31,12 +32,13 @@ def pretrain(recipe: PointMAERecipe, out: str | Path, resume: bool = False, head
     folder = RunFolder(out)
 
     def make(main: bool) -> Job:
-        clouds = load(recipe.data, "train", recipe.points.on_error)
+        encoder, on_error = recipe.model.encoder, recipe.points.on_error
+        clouds = usable(load(recipe.data, "train", on_error), encoder.groups, encoder.group_size, on_error)
         model = PointMAE(recipe.model)
         return Job(model, UnlabelledPoints(clouds, recipe.points), masked_step(model), describe_data(clouds, recipe.data))
 
     outcome = run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
-    if outcome.main:
+    if outcome.main and not (outcome.result.steps_now == 0 and (folder.path / "report.html").exists()):
         write_report(folder, PointMAE.from_pretrained(folder.path), outcome.job.data.clouds, recipe.points)
     return outcome
 

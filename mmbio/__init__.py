@@ -1,0 +1,1 @@
+"""Masked pretraining on proteins and molecules; no system is here yet."""

@@ -1,0 +1,1 @@
+"""Masked pretraining on graphs; no system is here yet."""

@@ -33,8 +33,7 @@ def call(function: Callable[..., Any], program: str, words: list[str]) -> Any:
     """
     parser = new_parser(program, (function.__doc__ or "").strip().split("\n\n")[0])
     parser.add_function_arguments(function, as_group=False, as_positional=True)
-    values = parser.instantiate_classes(parser.parse_args(words))
-    return function(**values.as_dict() if hasattr(values, "as_dict") else vars(values))
+    return function(**parser.parse_args(words).as_dict())
 
 
 def _readable(message: str, known: list[str]) -> str:
@@ -46,7 +45,22 @@ def _readable(message: str, known: list[str]) -> str:
     key = key or re.search(r"does not accept (?:nested key|option) '([^']+)'", message)
     if key:
         return f"unknown key {key.group(1)!r}{_near('--' + key.group(1), known)}"
+    typed = re.search(r"Parser key \"([^\"]+)\": Expected an? (.+?)\. Got value: (.*)$", message)
+    if typed:
+        return f"{typed.group(1)}: expected {_said(typed.group(2))}, got {typed.group(3)}"
     return message
+
+
+def _said(kind: str) -> str:
+    """A Python type in words."""
+    plain = {
+        "<class 'int'>": "a whole number",
+        "<class 'float'>": "a finite number",
+        "<class 'str'>": "text",
+        "<class 'tuple'>": "a list such as [a, b]",
+    }
+    choices = re.fullmatch(r"typing\.Literal\[(.+)\]", kind)
+    return f"one of {choices.group(1)}" if choices else plain.get(kind, kind)
 
 
 def _near(word: str, known: list[str]) -> str:

@@ -102,7 +102,12 @@ def parse_recipe(recipe: Recipe, kind: type, program: str, words: list[str], ext
         raise UserError(f"{recipe.path}: {error}") from error
     parsed = parser.parse_args(words)
     options = {name: parsed.pop(name) for name in extra}
-    return build(kind, parsed.as_dict()), options
+    try:
+        return build(kind, parsed.as_dict()), options
+    except ValueError as error:
+        key = str(error).split()[0]
+        given = any(word.split("=")[0] == f"--{key}" for word in words)
+        raise UserError(f"--{error}" if given else f"{recipe.path}: {error}") from error
 
 
 def build_recipe(recipe: Recipe, kind: type) -> Any:
@@ -111,12 +116,22 @@ def build_recipe(recipe: Recipe, kind: type) -> Any:
 
 
 def build(kind: type, values: dict[str, Any]) -> Any:
-    """An instance of a dataclass from nested plain values that were checked already."""
+    """An instance of a dataclass from nested plain values whose keys and types were checked already.
+
+    Raises:
+        ValueError: the dataclass refuses a value; the message begins with the key in full.
+    """
     hints = typing.get_type_hints(kind)
-    return kind(**{
-        key: build(hints[key], value) if dataclasses.is_dataclass(hints[key]) else tuple(value) if isinstance(value, list) else value
-        for key, value in values.items()
-    })  # fmt: skip
+    built = {}
+    for key, value in values.items():
+        if dataclasses.is_dataclass(hints[key]):
+            try:
+                built[key] = build(typing.cast(type, hints[key]), value)
+            except ValueError as error:
+                raise ValueError(f"{key}.{error}") from error
+        else:
+            built[key] = tuple(value) if isinstance(value, list) else value
+    return kind(**built)
 
 
 def check_keys(kind: type, values: dict[str, Any], where: str, at: str = "") -> None:
@@ -131,3 +146,5 @@ def check_keys(kind: type, values: dict[str, Any], where: str, at: str = "") -> 
             if not isinstance(value, dict):
                 raise UserError(f"{where}: {at}{key} is a section with keys of its own, got {value!r}")
             check_keys(typing.cast(type, hints[key]), value, where, f"{at}{key}.")
+        elif value is None and type(None) not in typing.get_args(hints[key]):
+            raise UserError(f"{where}: {at}{key} has no value")

@@ -19,7 +19,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from core.errors import UserError
-from core.files import sync_folder
+from core.files import sync_folder, write_atomically
 from core.saving import load_tensors, save_tensors
 
 _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
@@ -39,13 +39,21 @@ def save_checkpoint(
         step: optimiser steps done.
         extra: plain values to keep with it.
         main: this process writes.
+
+    Raises:
+        OSError: the disk is full, say.
+        FloatingPointError: a parameter or optimiser state is not finite; nothing is written.
     """
     tensors = {f"model/{name}": t for name, t in whole_weights(model).items()}
     optimiser = get_optimizer_state_dict(model, optimizer, options=_WHOLE)
-    for name, state in optimiser["state"].items():
+    for name, state in optimiser.get("state", {}).items():  # nothing where another process gathers
         tensors |= {f"optimizer/{name}/{key}": torch.as_tensor(value) for key, value in state.items()}
     if not main:
         return
+    checked = {f"model/{name}" for name, _ in model.named_parameters()}
+    for name, tensor in tensors.items():
+        if (name in checked or name.startswith("optimizer/")) and not tensor.isfinite().all():
+            raise FloatingPointError(f"{name} is not finite")
     final, partial = folder / f"step-{step:09d}", folder / f".partial-{os.getpid()}"
     for leftover in folder.glob(".partial-*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -54,8 +62,7 @@ def save_checkpoint(
     partial.mkdir(parents=True)
     try:
         save_tensors(tensors, partial / "state.safetensors")
-        (partial / "progress.json").write_text(json.dumps({"step": step, **extra}))
-        sync_folder(partial)
+        write_atomically(partial / "progress.json", json.dumps({"step": step, **extra}).encode())
         os.rename(partial, final)
         sync_folder(folder)
     except BaseException:
@@ -66,7 +73,10 @@ def save_checkpoint(
 
 
 def whole_weights(model: nn.Module) -> dict[str, Tensor]:
-    """All weights and buffers on the CPU, gathered where they are sharded; every process calls it."""
+    """All weights and buffers on the CPU, gathered where they are sharded.
+
+    Every process calls it. In a distributed run only the main one is given them; the others get an empty dictionary.
+    """
     return get_model_state_dict(model, options=_WHOLE)
 
 
@@ -87,8 +97,8 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
     newest = found[-1]
     tensors = load_tensors(newest / "state.safetensors")
     weights = {name.removeprefix("model/"): t for name, t in tensors.items() if name.startswith("model/")}
-    expected = whole_weights(model)
-    if {n: t.shape for n, t in weights.items()} != {n: t.shape for n, t in expected.items()}:
+    # Every process compares: a sharded tensor says its whole shape, while only the main one is given gathered weights.
+    if {n: t.shape for n, t in weights.items()} != {n: t.shape for n, t in model.state_dict().items()}:
         raise UserError(f"{newest}: weights of another architecture than this run's model")
     set_model_state_dict(model, weights, options=StateDictOptions(full_state_dict=True))
     states: dict[str, dict[str, Tensor]] = {}
@@ -97,11 +107,10 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
             parameter, key = name.removeprefix("optimizer/").rsplit("/", 1)
             states.setdefault(parameter, {})[key] = tensor
     if states:
-        whole = get_optimizer_state_dict(model, optimizer, options=_WHOLE)
         set_optimizer_state_dict(
             model,
             optimizer,
-            {"state": states, "param_groups": whole["param_groups"]},
+            {"state": states, "param_groups": get_optimizer_state_dict(model, optimizer)["param_groups"]},
             options=StateDictOptions(full_state_dict=True),
         )
     return json.loads((newest / "progress.json").read_text())

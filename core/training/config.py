@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from core.config import at_least
+
 
 @dataclass
 class OptimConfig:
@@ -27,6 +29,13 @@ class OptimConfig:
     clip_norm: float | None = None
     """Clip the norm of all gradients together to this; null for none."""
 
+    def __post_init__(self) -> None:
+        at_least(self, 0, "lr", "weight_decay", "warmup_epochs", "warmup_lr", "min_lr")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas {list(self.betas)}: expected two numbers, at least 0 and less than 1")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise ValueError(f"clip_norm {self.clip_norm}: expected more than 0, or null for no clipping")
+
 
 @dataclass
 class TrainConfig:
@@ -42,6 +51,10 @@ class TrainConfig:
     """Seed of weights, order, augmentation and masks."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Arithmetic of the forward pass."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "epochs", "batch_size", "accumulate")
+        at_least(self, 0, "seed")
 
 
 @dataclass
@@ -70,3 +83,7 @@ class RunConfig:
     """Steps between lines of metrics.jsonl."""
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
     """Trackers beside metrics.jsonl, where installed."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "devices", "nodes", "log_steps")
+        at_least(self, 0, "workers", "threads", "save_steps", "save_seconds")

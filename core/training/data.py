@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -115,9 +116,15 @@ def microbatches(
             collate_fn=samples.collate,
             pin_memory=pin,
             prefetch_factor=4 if workers else None,
+            worker_init_fn=_leave_interrupts,
             generator=torch.Generator().manual_seed(derive_seed(plan.seed, "loader")),
         )
     )
+
+
+def _leave_interrupts(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal; the loop ends its step with this data, saves and stops its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class _Parts:

@@ -14,9 +14,10 @@ from core.masked_model import MaskedModel
 from core.random import derive_seed
 from core.training.checkpoint import whole_weights
 from core.training.config import OptimConfig, RunConfig, TrainConfig
-from core.training.data import Microbatch, TrainingData
+from core.training.data import Microbatch, TrainingData, make_plan
 from core.training.loop import FitResult, Step, fit, make_fabric
 from core.training.run import RunFolder
+from core.training.trackers import require_trackers
 
 
 class Recipe(Protocol):
@@ -33,7 +34,8 @@ def masked_step(model: MaskedModel) -> Step:
     def step(wrapped: nn.Module, micro: Microbatch, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
         mask = model.draw_mask(micro.batch, micro.generators(seed, "mask"))
         output = wrapped(micro.batch, mask)
-        return output.loss, output.parts if len(output.parts) > 1 else {}
+        terms = {f"loss_{name}": value for name, value in output.parts.items()}
+        return output.loss, terms if len(terms) > 1 else {}
 
     return step
 
@@ -83,6 +85,9 @@ def run_training(
     on_main(fabric, lambda: folder.check(config, resume))
     torch.manual_seed(derive_seed(recipe.train.seed, "weights"))
     job = make(fabric.is_global_zero)
+    # What would stop the training at its first step must not leave a folder behind.
+    make_plan(len(job.data), recipe.train.batch_size, recipe.train.seed, recipe.train.accumulate, fabric.world_size)
+    require_trackers(recipe.run.trackers)
     on_main(fabric, lambda: folder.open(config, resume, header, {"seed": recipe.train.seed, **job.said}))
     result = fit(
         folder, fabric, job.model, job.data, job.step, recipe.optim, recipe.train, recipe.run, after_epoch=job.after_epoch

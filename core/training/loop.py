@@ -120,13 +120,19 @@ def fit(
 
     def save(done: int) -> None:
         extra = {"epoch": done / plan.steps_per_epoch, "scaler": fabric.strategy.precision.state_dict()}
+        problem = None
         try:
             save_checkpoint(folder.state, done, model, optimizer.optimizer, extra, fabric.is_global_zero)
         except OSError as error:
-            raise UserError(
+            problem = (
                 f"{folder.state}: checkpoint of step {done} could not be written ({error.strerror or error}); "
                 "the one before is whole: make room and go on with --resume"
-            ) from error
+            )
+        except FloatingPointError as error:
+            problem = _not_finite(done, str(error), folder.path)
+        problem = fabric.broadcast(problem) if fabric.world_size > 1 else problem  # so that no process waits for ever
+        if problem is not None:
+            raise UserError(problem)
 
     wrapped.train()
     batches = microbatches(
@@ -182,7 +188,8 @@ def fit(
                 due = bool(fabric.broadcast(due)) if fabric.world_size > 1 else due
             due = due or stopping or done == total
             if (report or due) and not fabric.all_reduce(finite.float(), reduce_op="mean") == 1:  # type: ignore[arg-type]
-                raise UserError(_not_finite(done, sums, folder.path))
+                said = ", ".join(f"{name} {float(value):.4g}" for name, value in sums.items())
+                raise UserError(_not_finite(done, f"the loss is not finite: {said}", folder.path))
             if due:
                 save(done)
                 saved = time.monotonic()
@@ -202,10 +209,9 @@ def _append(path: Path, row: dict[str, Any]) -> None:
         raise UserError(f"{path}: could not be written ({error.strerror or error})") from error
 
 
-def _not_finite(step: int, sums: dict[str, Tensor], folder: Path) -> str:
-    parts = ", ".join(f"{name} {float(value):.4g}" for name, value in sums.items())
+def _not_finite(step: int, what: str, folder: Path) -> str:
     return (
-        f"the loss is not finite at or shortly before step {step} ({parts}); {folder} keeps the last good checkpoint. "
+        f"training diverged at or shortly before step {step} ({what}); {folder} keeps the last good checkpoint. "
         "Lower optim.lr or set optim.clip_norm"
     )
 

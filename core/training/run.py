@@ -55,7 +55,7 @@ class RunFolder:
             differing = differences(drop_free(self.config()), drop_free(config))
             if differing:
                 raise UserError(f"{self.path}: was run with other settings than given to --resume: {'; '.join(differing)}")
-        elif self.path.exists() and any(self.path.iterdir()):
+        elif self.path.exists() and not all(_unfinished(item) for item in self.path.iterdir()):
             raise UserError(f"{self.path}: exists and is not empty; name another folder with --out")
 
     def open(self, config: dict[str, Any], resume: bool, header: str, said: dict[str, Any]) -> None:
@@ -102,6 +102,11 @@ class RunFolder:
             return
         kept = [row for row in read_metrics(self.metrics) if row["step"] <= step]
         write_atomically(self.metrics, "".join(json.dumps(row) + "\n" for row in kept).encode())
+
+
+def _unfinished(item: Path) -> bool:
+    """Whether a process that was killed while it opened the folder may have left this: config.yaml is written last."""
+    return item.name == "environment.json" or (item.name.startswith(".") and item.suffix == ".tmp")
 
 
 def plain(value: Any) -> Any:

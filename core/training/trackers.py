@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -50,6 +51,17 @@ class WandB:
 
     def close(self) -> None:
         self.run.finish()
+
+
+def require_trackers(names: tuple[str, ...]) -> None:
+    """See that the packages of the trackers asked for are there, importing none.
+
+    Raises:
+        MissingPackage: one is not installed.
+    """
+    for name in names:
+        if find_spec(name) is None:
+            raise MissingPackage(name, name, f"run.trackers {name}")
 
 
 def open_trackers(names: tuple[str, ...], folder: Path) -> list[Tracker]:

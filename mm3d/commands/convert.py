@@ -23,10 +23,13 @@ def convert(checkpoint: str, out: str, heads: int = 6, groups: int = 64, group_s
     from mm3d.models.point_mae import PointMAE
     from mm3d.models.point_mae_official import CLASSIFIER, PRETRAIN, config_of, from_official, state_dict_of
 
-    if Path(out).exists() and any(Path(out).iterdir()):
+    if Path(out).is_file() or (Path(out).exists() and any(Path(out).iterdir())):
         raise UserError(f"{out}: exists and is not empty; name another folder")
     state = state_dict_of(load_foreign(checkpoint), checkpoint)
-    config = config_of(state, heads, groups, group_size, checkpoint)
+    try:
+        config = config_of(state, heads, groups, group_size, checkpoint)
+    except ValueError as error:
+        raise UserError(f"{checkpoint}: {error}; no tensor shows heads and patches, so they are options") from error
     model: PointMAE | PointClassifier
     if isinstance(config, PointMAEConfig):
         model, names = PointMAE(config), PRETRAIN

@@ -23,24 +23,26 @@ def main(words: list[str]) -> None:
     options = parser.parse_args(words)
     from mm3d.data.clouds import collect, pack
     from mm3d.data.files import read_points
-    from mm3d.features import encode_clouds, points_config_of
-    from mm3d.models import load_model
+    from mm3d.data.usable import usable
+    from mm3d.features import encode_clouds, load_encoder_on, points_config_of
 
     paths = input_files(options.inputs)
-    model, config = load_model(options.run).to(options.device), points_config_of(options.run)
-    clouds, kept, skipped = collect(
-        ", ".join(options.inputs), [str(p) for p in paths], lambda i: read_points(paths[i], config.count), options.on_error
+    model, config = load_encoder_on(options.run, options.device), points_config_of(options.run)
+    names, patches = [str(p) for p in paths], model.encoder.config
+    points, kept, skipped = collect(
+        ", ".join(options.inputs), names, lambda i: read_points(paths[i], config.count), options.on_error
     )
-    names = [str(paths[i]) for i in kept]
-    features = encode_clouds(model.encode, pack(clouds, names=names), config, device=options.device)
+    clouds = pack(points, names=[names[i] for i in kept], skipped=skipped)
+    clouds = usable(clouds, patches.groups, patches.group_size, options.on_error)
+    features = encode_clouds(model.encode, clouds, config, device=options.device)
     content = io.BytesIO()
-    np.savez(content, features=features, files=np.array(names))
+    np.savez(content, features=features, files=np.array(clouds.names))
     try:
         write_atomically(Path(options.out), content.getvalue())
     except OSError as error:
-        raise UserError(f"{options.out}: could not be written ({error.strerror})") from error
-    for name, reason in skipped:
-        print(f"skipped {name}: {reason}")
+        raise UserError(f"{options.out}: could not be written ({error.strerror or error})") from error
+    for name, reason in clouds.skipped:
+        print(f"skipped {name}: {reason.removeprefix(f'{name}: ')}")
     print(f"{options.out}: {features.shape[0]} x {features.shape[1]}")
 
 

@@ -17,6 +17,7 @@ OPTIONS = {
     "seeds": (int, 1, "how many runs, with seeds train.seed, train.seed + 1, ..."),
     "ways": (int, 0, "few-shot: classes an episode; 0 fine-tunes on the whole train split"),
     "shots": (int, 10, "few-shot: training samples a class"),
+    "queries": (int, 20, "few-shot: test samples a class"),
     "episodes": (int, 10, "few-shot: episodes"),
 }
 
@@ -31,6 +32,9 @@ def main(words: list[str]) -> None:
     name = next((w.split("=", 1)[1] for w in words if w.startswith("--recipe=")), name)
     recipe = find_recipe("mm3d", name)
     settings, options = parse_recipe(recipe, FinetuneRecipe, f"mm3d finetune {words[0]}", words[1:], OPTIONS)
+    for key, least in (("seeds", 1), ("ways", 0), ("shots", 1), ("queries", 1), ("episodes", 1)):
+        if options[key] < least:
+            raise UserError(f"--{key} {options[key]}: expected at least {least}")
     out = Path(options["out"] or f"{words[0].rstrip('/')}-{recipe.name}{'-scratch' if options['scratch'] else ''}")
     try:
         _finetune(words[0], settings, options, out)
@@ -46,9 +50,8 @@ def _finetune(run: str, settings: FinetuneRecipe, options: dict, out: Path) -> N
     from mm3d.finetune import finetune
 
     if options["ways"]:
-        accuracy = few_shot(
-            settings, run, out, options["ways"], options["shots"], 20, options["episodes"], options["scratch"]
-        )
+        sizes = (options["ways"], options["shots"], options["queries"], options["episodes"])
+        accuracy = few_shot(settings, run, out, *sizes, options["scratch"])
         title = f"{options['ways']}-way {options['shots']}-shot, {len(accuracy)} episodes"
         print(Table((title, "mean and std"), [("accuracy", mean_std(accuracy))]).text())
         return

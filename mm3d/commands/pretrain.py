@@ -22,13 +22,16 @@ def recipe_kind(recipe: Recipe) -> type:
         UserError: no such system.
     """
     system = recipe.values.get("system")
-    if system not in RECIPES:
-        raise UserError(f"{recipe.path}: system {system!r} cannot be pretrained; expected one of {', '.join(RECIPES)}")
+    if not isinstance(system, str) or system not in RECIPES:
+        named = f"system {system!r} cannot be pretrained" if "system" in recipe.values else "names no system to pretrain"
+        raise UserError(f"{recipe.path}: {named}; expected one of {', '.join(RECIPES)}")
     return RECIPES[system]
 
 
 def main(words: list[str]) -> None:
     """Parse a recipe with its overrides, train, and write the report."""
+    if words[:1] in (["-h"], ["--help"]):
+        words = ["point_mae", "--help"]
     if not words or words[0].startswith("-"):
         raise UserError("usage: mm3d pretrain RECIPE [--key value ...]; `mm3d list` shows the recipes")
     recipe = find_recipe("mm3d", words[0])
@@ -42,4 +45,10 @@ def main(words: list[str]) -> None:
         raise Interrupted(f"{stopped}. Go on with: mm3d pretrain {out} --resume") from stopped
     if outcome.main:
         result = outcome.result
-        print(f"{out}: {result.steps} steps, {result.samples_per_second:.1f} samples/s; look at {out / 'report.html'}")
+        skipped = len(outcome.job.said["data"]["skipped"])
+        if skipped:
+            print(f"{skipped} clouds could not be used and were left out; {out / 'environment.json'} lists them")
+        done = f"{result.steps} steps, {result.samples_per_second:.1f} samples/s"
+        if not result.steps_now:
+            done = f"this run is finished, all {result.steps} steps were done already"
+        print(f"{out}: {done}; look at {out / 'report.html'}")

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
+from core.errors import UserError
 from core.files import write_atomically
 from core.reporting.tables import Table
 
@@ -34,6 +35,8 @@ def probe(
     """
     from mm3d.features import probe_model
 
+    if seeds < 1:
+        raise UserError(f"--seeds {seeds}: expected at least 1")
     report = probe_model(run, data, methods, seeds, controls, on_error, device)
     rows = report.rows()
     print(f"{data}: accuracy on {report.test_size} test clouds, {seeds} seeds")
@@ -41,6 +44,11 @@ def probe(
         print(f"{report.skipped_test} test clouds could not be read and count as wrong")
     print(Table(("features", "probe", "accuracy", "chosen"), rows).text())
     target = Path(out) if out else Path(run) / "probe.json"
-    if target.parent.is_dir():
-        content = [{"features": f, "probe": m, "mean": s.mean, "std": s.std, "chosen": c} for f, m, s, c in rows]
-        write_atomically(target, json.dumps({"data": data, "seeds": seeds, "results": content}, indent=2).encode())
+    if out is None and not target.parent.is_dir():  # a hub id has no folder of ours
+        return
+    content = [{"features": f, "probe": m, "mean": s.mean, "std": s.std, "chosen": c} for f, m, s, c in rows]
+    said = json.dumps({"data": data, "seeds": seeds, "results": content}, indent=2)
+    try:
+        write_atomically(target, said.encode())
+    except OSError as error:
+        raise UserError(f"{target}: could not be written ({error.strerror or error})") from error

@@ -20,6 +20,7 @@ def main(words: list[str]) -> None:
     from mm3d.commands.embed import input_files
     from mm3d.data.clouds import pack
     from mm3d.data.files import read_points
+    from mm3d.data.usable import usable
     from mm3d.features import points_config_of
     from mm3d.models import load_model
     from mm3d.models.point_mae import PointMAE
@@ -35,8 +36,12 @@ def main(words: list[str]) -> None:
             raise UserError(f"--mask_ratio {options.mask_ratio}: expected a share between 0 and 1")
         model.config.mask_ratio = options.mask_ratio
     clouds = pack([read_points(path, config.count) for path in paths], names=[str(path) for path in paths])
+    clouds = usable(clouds, model.config.encoder.groups, model.config.encoder.group_size)
     rows = reconstructions(model, clouds, range(len(clouds)), config, options.seed)
     up = AXES[config.up_axis]
-    picture = plot_reconstruction(rows, Path(f"{options.out}.png"), up=up)
-    page = reconstruction_page(rows, Path(f"{options.out}.html"), up=up)
+    try:
+        picture = plot_reconstruction(rows, Path(f"{options.out}.png"), up=up)
+        page = reconstruction_page(rows, Path(f"{options.out}.html"), up=up)
+    except OSError as error:
+        raise UserError(f"{options.out}: could not be written ({error.strerror or error})") from error
     print(f"{picture}\n{page}")

@@ -10,7 +10,7 @@ from core.errors import UserError
 from mm3d.data.cache import cached
 from mm3d.data.clouds import OnError, PointClouds, collect, pack
 from mm3d.data.files import PARSE_ERRORS, check_points
-from mm3d.data.layouts import check_split
+from mm3d.data.layouts import NoSplit, check_split
 
 SPLIT_CODES = {"train": 0, "test": 1, "val": 2}
 
@@ -61,8 +61,10 @@ def _from_arrays(
     chosen = np.arange(count)
     if split is not None:
         if "split" not in arrays:
-            raise UserError(f"{where}: no array 'split'; this file has only one")
+            raise NoSplit(f"{where}: no array 'split', so no {split!r} split; expected 0 train, 1 test, 2 val")
         chosen = np.flatnonzero(arrays["split"] == SPLIT_CODES[split])
+        if not len(chosen):
+            raise NoSplit(f"{where}: no clouds of split {split!r} ({SPLIT_CODES[split]}) in it")
     labels = arrays.get(label, np.full(count, -1))
     if labels.dtype.kind not in "iu":
         raise UserError(f"{where}: {label} is {labels.dtype}; expected integers")

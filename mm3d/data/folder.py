@@ -8,6 +8,7 @@ from core.errors import UserError
 from mm3d.data.cache import cached
 from mm3d.data.clouds import OnError, PointClouds, collect, pack
 from mm3d.data.files import SUFFIXES, read_points
+from mm3d.data.layouts import NoSplit
 
 SPLITS = ("train", "val", "test")
 
@@ -37,19 +38,18 @@ def folder(
             f"{root}: no such folder" if not root.exists() else f"{root}: a file; expected a folder of files"
         )
     bases = _bases(root, split)
-    paths = [path for base in bases for path in point_files(base)]
+    shared = bases if root in bases else [root / s for s in SPLITS if (root / s).is_dir()]
+    found = {base: point_files(base) for base in shared}  # all splits, for they number the classes alike
+    paths = [path for base in bases for path in found[base]]
     if not paths:
         where = root if split is None else root / split
         raise UserError(f"{where}: no point files; expected some of {', '.join(SUFFIXES)}")
-    all_bases = bases if root in bases else [root / s for s in SPLITS if (root / s).is_dir()]
-    classes = sorted(
-        {c for base in all_bases for p in point_files(base) if (c := _class_of(p, base)) is not None}
-    )
+    classes = sorted({_class_of(path, base) for base in shared for path in found[base]} - {""})
     number = {name: index for index, name in enumerate(classes)}
+    labels = [number.get(_class_of(path, base), -1) for base in bases for path in found[base]]
+    names = [str(path.relative_to(root)) for path in paths]
 
     def build() -> PointClouds:
-        labels = [number.get(_class_of(p, b) or "", -1) for b in bases for p in point_files(b)]
-        names = [str(p.relative_to(root)) for p in paths]
         values, kept, skipped = collect(
             str(root), names, lambda i: read_points(paths[i], num_points, seed, minimum), on_error
         )
@@ -76,7 +76,7 @@ def _bases(root: Path, split: str | None) -> list[Path]:
     folders = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     if split is not None:
         if split not in SPLITS or split not in folders:
-            raise UserError(
+            raise NoSplit(
                 f"{root}: no split {split!r}; expected a folder of that name, one of {', '.join(SPLITS)}"
             )
         return [root / split]
@@ -85,6 +85,6 @@ def _bases(root: Path, split: str | None) -> list[Path]:
     return [root]
 
 
-def _class_of(path: Path, base: Path) -> str | None:
+def _class_of(path: Path, base: Path) -> str:
     parts = path.relative_to(base).parts
-    return parts[0] if len(parts) > 1 else None
+    return parts[0] if len(parts) > 1 else ""

@@ -38,10 +38,14 @@ def read_lines(path: Path) -> list[str]:
     return lines
 
 
+class NoSplit(UserError):
+    """The data has no such split; told from data that is damaged, for a validation split may be missing."""
+
+
 def check_split(split: str, allowed: Sequence[str], what: str) -> None:
-    """UserError if ``split`` is not one that the format has."""
+    """NoSplit if ``split`` is not one that the format has."""
     if split not in allowed:
-        raise UserError(f"{what}: no split {split!r}; expected {', '.join(allowed)}")
+        raise NoSplit(f"{what}: no split {split!r}; expected {', '.join(allowed)}")
 
 
 def read_h5(path: Path, keys: Sequence[str]) -> list[np.ndarray]:

@@ -13,6 +13,7 @@ from mm3d.data.arrays import point_arrays, voxel_grids
 from mm3d.data.clouds import OnError, PointClouds, pack
 from mm3d.data.folder import SPLITS, folder
 from mm3d.data.furniture import furniture
+from mm3d.data.layouts import NoSplit
 from mm3d.data.modelnet40 import modelnet10, modelnet40
 from mm3d.data.scanobjectnn import scanobjectnn
 from mm3d.data.shapenet55 import shapenet55
@@ -28,7 +29,7 @@ def _scan(variant: str) -> Loader:
 def _folder(path: str, split: str, on_error: OnError) -> PointClouds:
     has_splits = any((Path(path) / name).is_dir() for name in SPLITS)
     if not has_splits and split != "train":
-        raise UserError(
+        raise NoSplit(
             f"{path}: no folder {split!r} in it; expected train/ and {split}/ with a folder a class in each"
         )
     return folder(path, on_error=on_error, split=split if has_splits else None)

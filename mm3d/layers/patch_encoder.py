@@ -26,7 +26,7 @@ class PatchEncoder(nn.Module):
     def __init__(self, config: PatchEncoderConfig) -> None:
         super().__init__()
         self.config = config
-        self.embed = MiniPointNet(config.dim)
+        self.embed = MiniPointNet(config.dim, config.widths)
         self.position = PositionEmbedding(config.dim)
         self.transformer = Transformer(
             config.dim, config.depth, config.heads, qkv_bias=False, drop_path=config.drop_path

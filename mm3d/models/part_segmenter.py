@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.errors import UserError
 from core.saving import Pretrained
 from mm3d.config import PartSegmenterConfig
 from mm3d.layers.patch_encoder import PatchEncoder
@@ -30,8 +29,6 @@ class PartSegmenter(Pretrained, nn.Module):
         super().__init__()
         self.config = config
         self.encoder = PatchEncoder(config.encoder)
-        if not config.layers or max(config.layers) >= config.encoder.depth:
-            raise UserError(f"layers {config.layers}: the encoder has blocks 0 to {config.encoder.depth - 1}")
         dim = config.encoder.dim
         width = dim * len(config.layers)
         self.class_code = _perceptron(len(config.classes), 64, nn.LeakyReLU(0.2), bias=False) if config.classes else None

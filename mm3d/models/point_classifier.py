@@ -28,7 +28,8 @@ class PointClassifier(Pretrained, nn.Module):
         dim, hidden = config.encoder.dim, config.hidden
         self.encoder = PatchEncoder(config.encoder)
         self.cls_token = nn.Parameter(torch.empty(dim))
-        self.cls_position = nn.Parameter(torch.empty(dim))
+        # Two dimensions, so that weight decay applies, as to the official cls_pos (and not to cls_token).
+        self.cls_position = nn.Parameter(torch.empty(1, dim))
         for token in (self.cls_token, self.cls_position):
             nn.init.trunc_normal_(token, std=0.02)
         # Positions in this sequence are the names in official checkpoints.

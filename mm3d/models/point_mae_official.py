@@ -40,7 +40,7 @@ PRETRAIN = {f"MAE_encoder.{a}": b for a, b in _ENCODER.items()} | {
 CLASSIFIER = _ENCODER | {"cls_token": "cls_token", "cls_pos": "cls_position", "cls_head_finetune.": "head."}
 
 _CONVOLUTION = re.compile(r"(first_conv|second_conv)\.[03]\.weight$|^increase_dim\.0\.weight$")
-_TOKENS = ("mask_token", "cls_token", "cls_pos")
+_TOKENS = {"mask_token": 1, "cls_token": 1, "cls_pos": 2}  # (1, 1, C) there; dimensions here
 
 
 def state_dict_of(checkpoint: dict[str, Any], source: str) -> dict[str, Tensor]:
@@ -72,7 +72,7 @@ def from_official(state: dict[str, Tensor], names: dict[str, str], source: str =
         if _CONVOLUTION.search(name):
             tensor = tensor.squeeze(-1)
         elif name in _TOKENS:
-            tensor = tensor.flatten()
+            tensor = tensor.flatten(0, 3 - _TOKENS[name])
         converted[names[prefix] + name[len(prefix) :]] = tensor
     return converted
 

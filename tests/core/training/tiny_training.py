@@ -1,14 +1,16 @@
-"""A masked model of some hundred parameters on random data, trained in this process or, as a script, in others.
+"""A masked model of some hundred parameters on random data, trained here or, as a script, in other processes.
 
-``python tiny_training.py FOLDER '{"run": {"devices": 2}}'`` trains it in as many processes.
+``echo | python tiny_training.py FOLDER '{"run": {"devices": 2}}'`` trains it in as many processes.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,14 @@ from torch.nn import functional as F
 
 from core.batchnorm import BatchNorm
 from core.config import from_dict
+from core.errors import Interrupted
 from core.masked_model import MaskedModel, Objective
 from core.masking import Mask, random_mask
 from core.random import Randomness, generator
 from core.saving import Pretrained
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 from core.training.job import Job, masked_step, run_training
-from core.training.loop import FitResult, Interrupted
+from core.training.loop import FitResult
 from core.training.run import RunFolder, read_metrics
 
 TOKENS, CHANNELS = 6, 3
@@ -48,6 +51,7 @@ class TinyRecipe:
     )
     samples: int = 26
     slow: float = 0.0
+    system: str = "tiny"
 
 
 class TinyEncoder(nn.Module):
@@ -78,7 +82,7 @@ class Tiny(Pretrained, MaskedModel):
         head = TinyHead(config.dim, CHANNELS)
         super().__init__(
             TinyEncoder(config),
-            {"values": Objective(head, lambda inputs, mask: mask.select_hidden(inputs), F.mse_loss)},
+            {"line": Objective(head, lambda inputs, mask: mask.select_hidden(inputs), F.mse_loss)},
         )
         self.config = config
 
@@ -87,25 +91,40 @@ class Tiny(Pretrained, MaskedModel):
 
 
 class TinyData:
-    """Straight lines with noise: (6, 3) a sample."""
+    """A level of each sample's own, with noise: (6, 3)."""
 
     def __init__(self, length: int, slow: float = 0.0) -> None:
-        self.slopes = torch.randn(length, 1, CHANNELS, generator=generator("tiny"))
+        self.levels = torch.randn(length, 1, CHANNELS, generator=generator("tiny"))
         self.slow = slow
 
     def __len__(self) -> int:
-        return len(self.slopes)
+        return len(self.levels)
 
     def sample(self, index: int, generator: torch.Generator) -> Tensor:
         if self.slow:
             import time
 
             time.sleep(self.slow)
-        line = self.slopes[index] * torch.linspace(-1, 1, TOKENS).unsqueeze(1)
-        return line + 0.05 * torch.randn(TOKENS, CHANNELS, generator=generator)
+        return self.levels[index] + 0.05 * torch.randn(TOKENS, CHANNELS, generator=generator)
 
     def collate(self, samples: Sequence[Tensor]) -> Tensor:
         return torch.stack(list(samples))
+
+
+class TinyClouds(TinyData):
+    """Random points: (40, 3) a sample."""
+
+    def sample(self, index: int, generator: torch.Generator) -> Tensor:
+        return torch.rand(40, CHANNELS, generator=generator) * 2 - 1
+
+
+def tiny_point_mae() -> Any:
+    """Point-MAE with patches, batch norm and all, some layers wide; no dropout, which differs between processes."""
+    from mm3d.config import PatchEncoderConfig, PointMAEConfig
+    from mm3d.models.point_mae import PointMAE
+
+    encoder = PatchEncoderConfig(groups=6, group_size=5, dim=8, depth=2, heads=2, drop_path=0.0)
+    return PointMAE(PointMAEConfig(encoder, decoder_depth=1, decoder_heads=2))
 
 
 def recipe(**sections: Any) -> TinyRecipe:
@@ -120,10 +139,32 @@ def train(folder: Path, settings: TinyRecipe, resume: bool = False) -> FitResult
     """Train as the command line does."""
 
     def make(main: bool) -> Job:
-        model = Tiny(settings.model)
-        return Job(model, TinyData(settings.samples, settings.slow), masked_step(model), {})
+        model = tiny_point_mae() if settings.system == "point_mae" else Tiny(settings.model)
+        data = TinyClouds(8) if settings.system == "point_mae" else TinyData(settings.samples, settings.slow)
+        return Job(model, data, masked_step(model), {})
 
-    return run_training(RunFolder(folder), dataclasses.asdict(settings), resume, "", settings, make)[1]
+    return run_training(RunFolder(folder), dataclasses.asdict(settings), resume, "", settings, make).result
+
+
+def determined_weights(folder: Path) -> dict[str, Tensor]:
+    """Final weights of a run, with NaN in place of what only rounding moved.
+
+    Some gradients are zero in exact arithmetic: of a bias before batch norm, of the bias of keys. AdamW scales their
+    rounding noise up to full steps, which change no output of the model; means that batch norm keeps follow them.
+    """
+    from safetensors.torch import load_file
+
+    from core.training.checkpoint import checkpoints
+
+    state = load_file(checkpoints(folder / "state")[-1] / "state.safetensors")
+    weights = {
+        name: t for name, t in load_file(folder / "weights.safetensors").items() if "running_mean" not in name
+    }
+    for name, tensor in weights.items():
+        if f"optimizer/{name}/exp_avg_sq" in state:
+            noise = state[f"optimizer/{name}/exp_avg_sq"].sqrt() < 1e-7
+            weights[name] = tensor.masked_fill(noise, float("nan"))
+    return weights
 
 
 def losses(folder: Path) -> list[tuple[int, float]]:
@@ -131,12 +172,29 @@ def losses(folder: Path) -> list[tuple[int, float]]:
     return [(row["step"], row["loss"]) for row in read_metrics(folder / "metrics.jsonl")]
 
 
-def main(trainer: Callable[..., FitResult] = train) -> None:
+def started(folder: Path, **sections: Any) -> subprocess.Popen[str]:
+    """Another process that trains in a folder, in a session of its own, as soon as it reads a line."""
+    root = Path(__file__).parents[3]
+    return subprocess.Popen(
+        [sys.executable, __file__, str(folder), json.dumps(sections)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+    )
+
+
+def main() -> None:
     """Train in a folder, resuming what is there; one line says how it ended."""
     torch.set_num_threads(1)
     folder, sections = Path(sys.argv[1]), json.loads(sys.argv[2])
+    if "LOCAL_RANK" not in os.environ:  # processes that Fabric starts do not read
+        sys.stdin.readline()
     try:
-        trainer(folder, recipe(**sections), resume=True)
+        train(folder, recipe(**sections), resume=True)
     except Interrupted as stopped:
         print(f"interrupted: {stopped}", flush=True)
         sys.exit(130)

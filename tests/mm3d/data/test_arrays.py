@@ -21,7 +21,8 @@ POINTS = np.random.default_rng(0).normal(size=(4, 8, 3)).astype(np.float16)
 def test_point_arrays(tmp_path: Path) -> None:
     path = save(
         tmp_path / "a.npz", points=POINTS, label=[0, 1, -1, 0], classes=["x", "y"], name=list("abcd"),
-        split=[0, 1, 0, 2], other_label=[1, 1, 1, 0], other_classes=["u", "v"], seg=np.arange(32).reshape(4, 8) % 5 - 1,
+        split=[0, 1, 0, 2], other_label=[1, 1, 1, 0], other_classes=["u", "v"],
+        seg=np.arange(32).reshape(4, 8) % 5 - 1,
     )  # fmt: skip
     train = point_arrays(path, "train")
     assert train.names == ("a", "c")
@@ -167,7 +168,11 @@ def test_real_voxels(shared: Path) -> None:
     with pytest.raises(UserError, match="occupied voxels; expected at least 64"):
         voxel_grids(path, "test", 256)
     test = voxel_grids(path, "test", 256, on_error="skip")
+    train = voxel_grids(path, "train", 64, on_error="skip")
     assert len(test) + len(test.skipped) == 908
+    assert len(train) + len(train.skipped) == 3991
+    assert len(train.skipped) + len(test.skipped) == 112
+    assert sum(": 0 occupied voxels" in reason for _, reason in train.skipped + test.skipped) == 34
     assert len(test.classes) == 10
     assert sorted(set(test.labels.tolist())) == list(range(10))
     assert all("occupied voxels" in reason for _, reason in test.skipped)

@@ -51,7 +51,8 @@ def test_bad_files_stop_or_are_skipped(tmp_path: Path) -> None:
 
 def test_splits_share_their_classes(tmp_path: Path) -> None:
     root = tree(tmp_path, {
-        "train/chair/1.xyz": POINTS, "train/table/2.xyz": POINTS, "test/bed/3.xyz": POINTS, "test/table/4.xyz": POINTS,
+        "train/chair/1.xyz": POINTS, "train/table/2.xyz": POINTS, "test/bed/3.xyz": POINTS,
+        "test/table/4.xyz": POINTS,
     })  # fmt: skip
     train, test, both = folder(root, split="train"), folder(root, split="test"), folder(root)
     assert train.classes == test.classes == both.classes == ("bed", "chair", "table")
@@ -71,7 +72,7 @@ def test_a_class_may_be_called_test(tmp_path: Path) -> None:
 def test_nothing_to_read(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
         folder(tmp_path / "no")
-    with pytest.raises(UserError, match="no point files; expected some of .ply"):
+    with pytest.raises(UserError, match=r"no point files; expected some of \.ply"):
         folder(tree(tmp_path, {"a/readme.md": "x"}))
     with pytest.raises(UserError, match=r"none of 1 clouds could be used; the first: .*1\.xyz"):
         folder(tree(tmp_path, {"a/1.xyz": "x"}), on_error="skip")

@@ -73,7 +73,7 @@ def test_modelnet_text_form_incomplete(tmp_path: Path) -> None:
     assert clouds.labels.tolist() == [2]
     assert clouds.skipped[0][0] == "airplane/airplane_0001.txt"
     write(base / "modelnet40_train.txt", "spoon_0001\n")
-    with pytest.raises(UserError, match="class 'spoon' is not in modelnet40_shape_names.txt"):
+    with pytest.raises(UserError, match=r"class 'spoon' is not in modelnet40_shape_names\.txt"):
         modelnet40(tmp_path, "train")
     with pytest.raises(UserError, match="no split 'val'; expected train, test"):
         modelnet40(tmp_path, "val")

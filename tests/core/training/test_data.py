@@ -1,0 +1,99 @@
+"""The plan: every sample once an epoch, by arithmetic, from any step and over any number of processes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_training import TinyData
+
+from core.errors import UserError
+from core.training.data import Plan, make_plan, microbatches
+
+SIZES = st.tuples(
+    st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 5), st.integers(0, 7)
+)
+
+
+def plan_of(sizes: tuple[int, int, int, int, int]) -> Plan:
+    world, accumulate, size, steps, rest = sizes
+    batch = world * accumulate * size
+    return make_plan(batch * steps + min(rest, batch - 1), batch, 7, accumulate, world)
+
+
+@given(sizes=SIZES)
+def test_every_sample_at_most_once_an_epoch(sizes: tuple[int, int, int, int, int]) -> None:
+    plan = plan_of(sizes)
+    assert plan.steps_per_epoch == sizes[3]
+    for epoch in range(2):
+        first = epoch * plan.steps_per_epoch
+        seen = [
+            place
+            for rank in range(plan.world)
+            for part in plan.parts(first, first + plan.steps_per_epoch, rank)
+            for place in part
+        ]
+        assert len(seen) == len(set(seen)) == plan.steps_per_epoch * plan.batch_size
+        assert {e for e, _ in seen} == {epoch}
+        assert {i for _, i in seen} <= set(range(plan.length))
+        assert sorted(plan.order(epoch)) == list(range(plan.length))
+
+
+@given(sizes=SIZES, start=st.integers(0, 8))
+def test_starting_at_any_step_gives_the_same_tail(sizes: tuple[int, int, int, int, int], start: int) -> None:
+    plan = plan_of(sizes)
+    for rank in range(plan.world):
+        everything = list(plan.parts(0, 10, rank))
+        assert list(plan.parts(start, 10, rank)) == everything[start * plan.accumulate :]
+
+
+@given(sizes=SIZES)
+def test_processes_and_parts_together_are_one_batch(sizes: tuple[int, int, int, int, int]) -> None:
+    plan = plan_of(sizes)
+    whole = plan._replace(world=1, accumulate=1)
+    parts = [list(plan.parts(0, 4, rank)) for rank in range(plan.world)]
+    for step, batch in enumerate(whole.parts(0, 4, 0)):
+        pieces = [
+            parts[rank][step * plan.accumulate + part]
+            for part in range(plan.accumulate)
+            for rank in range(plan.world)
+        ]
+        assert [place for piece in pieces for place in piece] == batch
+        assert len({len(piece) for piece in pieces}) == 1
+
+
+def test_epochs_and_seeds_are_shuffled_differently() -> None:
+    plan = Plan(50, 10, seed=0)
+    assert plan.order(0) == plan.order(0)
+    assert plan.order(0) != plan.order(1)
+    assert plan.order(0) != plan._replace(seed=1).order(0)
+    assert plan.order(0) != list(range(50))
+
+
+def test_sizes_that_do_not_fit() -> None:
+    with pytest.raises(UserError, match="batch_size 10 does not divide into 2 processes x 3"):
+        make_plan(100, 10, 0, 3, 2)
+    with pytest.raises(UserError, match="batch_size 10 is larger than the 9 training samples"):
+        make_plan(9, 10, 0, 1, 1)
+    assert make_plan(10, 10, 0, 5, 2).steps_per_epoch == 1
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_samples_are_functions_of_seed_epoch_and_index(workers: int) -> None:
+    data, plan = TinyData(10), Plan(10, 4, seed=3, accumulate=2)
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    everything = list(microbatches(data, plan, 0, 4, 0, workers, pin=False))
+    assert torch.equal(torch.get_rng_state(), state)
+    again = list(microbatches(data, plan, 3, 4, 0, 0, pin=False))
+    assert [m.places for m in again] == [m.places for m in everything[6:]]
+    assert all(torch.equal(a.batch, b.batch) for a, b in zip(again, everything[6:], strict=True))
+    alone = next(iter(microbatches(data, plan._replace(batch_size=8, accumulate=1), 0, 1, 0, 0, pin=False)))
+    for micro in everything[:2]:
+        for place, sample in zip(micro.places, micro.batch, strict=True):
+            if place in alone.places:
+                assert torch.equal(alone.batch[alone.places.index(place)], sample)
+    first, second = everything[0].generators(3, "mask"), everything[0].generators(3, "other")
+    assert len(first) == len(everything[0].places)
+    assert len({int(torch.randint(2**40, (), generator=g)) for g in first + second}) == 2 * len(first)
