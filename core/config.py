@@ -17,13 +17,15 @@ def from_dict(kind: type, values: dict[str, Any], where: str) -> Any:
     Raises:
         UserError: an unknown key (with the nearest known one) or a missing required one, naming ``where``.
     """
+    if not isinstance(values, dict):
+        raise UserError(f"{where}: expected keys and values of {kind.__name__}, got {values!r}")
     hints = typing.get_type_hints(kind)
     names = [field.name for field in dataclasses.fields(kind)]
     built = {}
     for key, value in values.items():
         if key not in names:
             raise UserError(f"{where}: unknown key {key!r} of {kind.__name__}{did_you_mean(key, names)}")
-        if dataclasses.is_dataclass(hints[key]) and isinstance(value, dict):
+        if dataclasses.is_dataclass(hints[key]):
             value = from_dict(typing.cast(type, hints[key]), value, f"{where}: {key}")
         elif isinstance(value, list):
             value = tuple(value)

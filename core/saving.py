@@ -6,6 +6,7 @@ import dataclasses
 import json
 import pickle
 import struct
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -138,7 +139,8 @@ def load_foreign(path: str | Path) -> dict[str, Any]:
     if path.suffix == ".safetensors":
         return load_tensors(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of old formats; what cannot be read is an error below
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; expected a checkpoint") from error
     except pickle.UnpicklingError as error:

@@ -36,6 +36,8 @@ class PatchEncoderConfig:
     def __post_init__(self) -> None:
         at_least(self, 1, "groups", "group_size", "dim", "depth", "heads")
         within(self, 0, 1, "drop_path")
+        if min(self.widths) < 1:
+            raise ValueError(f"widths {list(self.widths)}: expected at least 1 each")
         if self.dim % self.heads:
             raise ValueError(f"heads {self.heads}: do not divide dim {self.dim}")
 

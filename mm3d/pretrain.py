@@ -38,8 +38,11 @@ def pretrain(recipe: PointMAERecipe, out: str | Path, resume: bool = False, head
         return Job(model, UnlabelledPoints(clouds, recipe.points), masked_step(model), describe_data(clouds, recipe.data))
 
     outcome = run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
-    if outcome.main and not (outcome.result.steps_now == 0 and (folder.path / "report.html").exists()):
-        write_report(folder, PointMAE.from_pretrained(folder.path), outcome.job.data.clouds, recipe.points)
+    finished_before = outcome.result.steps_now == 0 and (folder.path / "report.html").exists()
+    if outcome.main and not finished_before:
+        data = outcome.job.data
+        assert isinstance(data, UnlabelledPoints)
+        write_report(folder, PointMAE.from_pretrained(folder.path), data.clouds, recipe.points)
     return outcome
 
 

@@ -40,7 +40,7 @@ def blocks(page: Path, *languages: str) -> list[tuple[int, str]]:
 
 
 def command_lines() -> Iterator[tuple[str, list[str]]]:
-    """(where, words) of every line of ours in a bash or console block, and of `mm3d ...` between single backticks."""
+    """(where, words) of every line in a bash or console block, and of commands between backticks."""
     for page in PAGES:
         for start, code in blocks(page, "bash", "console"):
             joined = code.replace("\\\n", " ")

@@ -51,7 +51,7 @@ class Job(NamedTuple):
     step: Step
     said: dict[str, Any]
     after_epoch: Callable[[int], None] | None = None
-    finish: Callable[[], None] | None = None
+    finish: Callable[[], object] | None = None
 
 
 class Outcome(NamedTuple):

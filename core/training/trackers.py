@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
@@ -70,7 +71,7 @@ def open_trackers(names: tuple[str, ...], folder: Path) -> list[Tracker]:
     Raises:
         MissingPackage: one is not installed.
     """
-    kinds = {"tensorboard": TensorBoard, "wandb": WandB}
+    kinds: dict[str, Callable[[Path], Tracker]] = {"tensorboard": TensorBoard, "wandb": WandB}
     unknown = [name for name in names if name not in kinds]
     if unknown:
         raise UserError(f"run.trackers: unknown {unknown[0]!r}; known: {', '.join(kinds)}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from core.errors import UserError
+
 
 def demo(out: str = "runs/demo", seed: int = 0) -> None:
     """Pretrain a small Point-MAE on built-in furniture, probe it, fine-tune it, reconstruct, and write one report.
@@ -13,6 +15,8 @@ def demo(out: str = "runs/demo", seed: int = 0) -> None:
         out: folder for everything it makes; must not hold anything yet.
         seed: of weights, order, masks and splits.
     """
+    if seed < 0:
+        raise UserError(f"--seed {seed}: expected at least 0")
     from core.cli.recipes import build_recipe, find_recipe
     from core.evaluation.metrics import mean_std
     from core.reporting.embedding import plot_embedding

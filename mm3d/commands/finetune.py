@@ -59,6 +59,9 @@ def _finetune(run: str, settings: FinetuneRecipe, options: dict, out: Path) -> N
     for seed in range(settings.train.seed, settings.train.seed + options["seeds"]):
         seeded = dataclasses.replace(settings, train=dataclasses.replace(settings.train, seed=seed))
         scores.append(finetune(seeded, run, out / f"seed-{seed}", options["resume"], options["scratch"]))
+    left_out = int(max(score.pop("test_clouds_left_out", 0) for score in scores))
     rows = [(name, mean_std([score[name] for score in scores])) for name in scores[0]]
     print(f"{settings.data}: the epoch was selected on validation data, the test split scored once")
+    if left_out:
+        print(f"{left_out} test clouds could not be used and are not counted")
     print(Table((f"{settings.task}, {len(scores)} seed(s)", "mean and std"), rows).text())

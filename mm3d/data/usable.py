@@ -13,11 +13,12 @@ from mm3d.data.clouds import OnError, PointClouds
 def usable(clouds: PointClouds, groups: int, group_size: int, on_error: OnError = "stop") -> PointClouds:
     """The clouds with enough different points for ``groups`` patches of ``group_size``: the larger of the two.
 
-    Fewer points than a sample has are no obstacle, since points are then repeated; but patch centres have to differ.
+    Fewer points than a sample has are no obstacle, since points are then repeated; but the centres of patches
+    have to differ, and a patch of one repeated point has no shape.
 
     Args:
-        on_error: "stop" raises for the first cloud that is too small; "skip" leaves such clouds out and adds them to
-            ``skipped``.
+        on_error: "stop" raises for the first cloud that is too small; "skip" leaves such clouds out and adds
+            them to ``skipped``.
 
     Raises:
         UserError: naming the cloud; with "skip", if none is left.
@@ -40,7 +41,7 @@ def usable(clouds: PointClouds, groups: int, group_size: int, on_error: OnError 
 
 def _different(clouds: PointClouds, index: int, needed: int) -> int:
     """Different points of a cloud, counted no further than is needed to see that there are enough."""
-    # One coordinate of the first points settles it for nearly all clouds, and leaves the rest of a memory map unread.
+    # One coordinate of the first points settles it for nearly all clouds; a memory map is hardly read.
     start = int(clouds.offsets[index])
     found = len(np.unique(clouds.points[start : min(start + 4 * needed, int(clouds.offsets[index + 1])), 0]))
     return found if found >= needed else len(np.unique(clouds.cloud(index), axis=0))

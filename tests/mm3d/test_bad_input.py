@@ -109,8 +109,8 @@ def test_inputs_that_are_not_there(verb: str, pretrained: Path, tmp_path: Path) 
     assert "required" in refused(verb, pretrained)
 
 
-def test_results_that_cannot_be_written(pretrained: Path, clouds: Path, tmp_path: Path) -> None:
-    cloud, nowhere = clouds / "test/ball/0.npy", tmp_path / "missing" / "x"
+def test_results_that_cannot_be_written(pretrained: Path, clouds: Path) -> None:
+    cloud, nowhere = clouds / "test/ball/0.npy", clouds / "test/ball/0.npy" / "x"
     refused("embed", pretrained, cloud, "-o", nowhere, names=nowhere)
     refused("reconstruct", pretrained, cloud, "--out", nowhere, names=nowhere)
     said = command("probe", pretrained, "--data", clouds, "--seeds", 1, "--methods", '["knn"]',
@@ -219,8 +219,9 @@ SETTINGS = [
     ("--model.mask_ratio", "0"), ("--model.mask_ratio", "1"), ("--model.mask_ratio", "1.5"),
     ("--model.mask_ratio", "-1"), ("--model.mask_ratio", "nan"), ("--model.mask_ratio", "most"),
     ("--train.batch_size", "0"), ("--train.batch_size", "-4"), ("--train.batch_size", "100"),
-    ("--train.epochs", "0"), ("--train.epochs", "-1"), ("--train.epochs", "null"), ("--train.accumulate", "0"),
-    ("--train.seed", "-1"), ("--train.precision", "8"),
+    ("--train.epochs", "0"), ("--train.epochs", "-1"), ("--train.epochs", "null"),
+    ("--train.accumulate", "0"), ("--train.seed", "-1"), ("--train.precision", "8"),
+    ("--model.encoder.widths", "[8, 0, 8]"),
     ("--optim.lr", "nan"), ("--optim.lr", "inf"), ("--optim.lr", "-1"), ("--optim.betas", "[0.9, 1.5]"),
     ("--optim.weight_decay", "-1"), ("--optim.warmup_epochs", "-1"), ("--optim.clip_norm", "0"),
     ("--model.encoder.heads", "5"), ("--model.encoder.heads", "0"), ("--model.decoder_heads", "5"),
@@ -269,8 +270,9 @@ def test_settings_that_do_not_fit(words: tuple, said: str, recipe: Path, tmp_pat
         (("finetune", "run", "--recipe", "demo"), "unknown key 'system'"),
         (("probe",), "run"),
         (("probe", "nowhere"), "nowhere"),
-        (("embed", "nowhere", "x.ply"), "x.ply"),
+        (("embed", "nowhere", "x.ply"), "nowhere: no such folder"),
         (("convert", "x.pth"), "out"),
+        (("demo", "--seed", "-1"), "--seed -1"),
     ],
 )
 def test_words_that_are_not_known(
@@ -373,8 +375,13 @@ def damage(folder: Path, how: str) -> None:
     (folder / "model.json").write_text("{" if how == "no JSON" else json.dumps(described))
 
 
-@pytest.mark.parametrize("how", ["truncated", "empty", "no weights", "another size", "another depth", "no such class",
-                                 "unknown key", "out of range", "no JSON"])  # fmt: skip
+DAMAGES = (
+    "truncated", "empty", "no weights", "another size", "another depth", "no such class", "unknown key",
+    "out of range", "no JSON",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("how", DAMAGES)
 def test_damaged_models(how: str, model: Path, task: Path, clouds: Path, tmp_path: Path) -> None:
     damage(model, how)
     refused("probe", model, "--data", clouds, names=model)
@@ -541,7 +548,7 @@ def test_models_that_cannot_do_what_is_asked(
     refused("embed", tmp_path / "class", cloud, names=tmp_path / "class")  # the folder of the seeds
     refused("pretrain", classifier, "--resume", names="names no system")
     for ratio in ("0", "1", "nan", "-1"):
-        refused("reconstruct", pretrained, cloud, "--mask_ratio", ratio, names="--mask_ratio")
+        refused("reconstruct", pretrained, cloud, "--mask_ratio", ratio, names="mask_ratio")
     strange = tmp_path / "strange"
     strange.mkdir()
     (strange / "model.json").write_text(json.dumps({"model": "Tokenizer", "config": {"dim": 3}}))

@@ -298,7 +298,8 @@ def test_one_bad_file_among_many_is_skipped_and_listed(recipe: Path, task: Path,
     said = json.loads((tmp_path / "run/environment.json").read_text())["data"]
     assert said["clouds"] == 12
     assert [item.split(":")[0] for item in said["skipped"]] == ["train/box/broken.npy", "train/box/few.npy"]
-    done(command("finetune", tmp_path / "run", "--recipe", task, *words, tmp_path / "ft"))
+    out = done(command("finetune", tmp_path / "run", "--recipe", task, *words, tmp_path / "ft"))
+    assert "1 test clouds could not be used and are not counted" in out
     result = json.loads((tmp_path / "ft/seed-0/result.json").read_text())
     assert result["test_clouds_left_out"] == 1
     out = done(
