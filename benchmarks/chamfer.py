@@ -27,9 +27,7 @@ def case(batch: int, size: int) -> Case:
         return value.detach(), torch.autograd.grad(value, prediction)[0]
 
     torch.testing.assert_close(step(chamfer_l2), step(cdist_chamfer), rtol=1e-3, atol=1e-6)
-    return Case(
-        f"{batch} x {size} against {size}, fwd+bwd", lambda: step(chamfer_l2), lambda: step(cdist_chamfer)
-    )
+    return Case(f"{batch} x {size} against {size}, fwd+bwd", lambda: step(chamfer_l2), lambda: step(cdist_chamfer))
 
 
 if __name__ == "__main__":

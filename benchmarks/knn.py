@@ -19,9 +19,7 @@ def case(batch: int, size: int, queries: int, k: int) -> Case:
     points = torch.randn(batch, size, 3, generator=torch.Generator().manual_seed(0))
     centres = points[:, :queries].contiguous()
     # cdist itself expands the square, hence the tolerance
-    torch.testing.assert_close(
-        knn(centres, points, k)[0], cdist_topk(centres, points, k)[0], rtol=1e-3, atol=1e-4
-    )
+    torch.testing.assert_close(knn(centres, points, k)[0], cdist_topk(centres, points, k)[0], rtol=1e-3, atol=1e-4)
     return Case(
         f"{batch} x {queries} queries, {size} points, k={k}",
         lambda: knn(centres, points, k),

@@ -65,9 +65,7 @@ def run(description: str, peer_name: str, cases: list[Case]) -> list[dict[str, A
     """The command line of a benchmark: each case with one thread and with all; `--json FILE` keeps them."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows, machine and versions here")
-    parser.add_argument(
-        "--repeats", type=int, default=15, help="timed runs of each side (default: %(default)s)"
-    )
+    parser.add_argument("--repeats", type=int, default=15, help="timed runs of each side (default: %(default)s)")
     arguments = parser.parse_args()
     if arguments.repeats < 2:
         parser.error("--repeats must be at least 2: one time has no spread")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -64,7 +66,7 @@ def packed_attention(query: Tensor, key: Tensor, value: Tensor, offsets: Tensor)
         from torch.nn.attention.varlen import varlen_attn
 
         bounds, longest = offsets.to(torch.int32), int(offsets.diff().max())
-        return varlen_attn(query, key, value, bounds, bounds, longest, longest)
+        return cast(Tensor, varlen_attn(query, key, value, bounds, bounds, longest, longest))
     lengths = offsets.diff().tolist()
     parts = zip(query.split(lengths), key.split(lengths), value.split(lengths), strict=True)
     return torch.cat(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -100,7 +100,7 @@ class MaskedModel(nn.Module):
         latent = self.encoder(inputs, mask)
         predictions, targets, parts = {}, {}, {}
         terms = []
-        for name, objective in self.objectives.items():
+        for name, objective in cast(dict[str, Objective], self.objectives).items():
             predictions[name] = objective.head(latent, inputs, mask)
             targets[name] = objective.target(inputs, mask)
             term = objective.loss(predictions[name], targets[name])

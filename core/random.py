@@ -30,7 +30,9 @@ def generator(*parts: int | str) -> torch.Generator:
 
 def _on_cpu(source: torch.Generator | None) -> torch.Generator | None:
     if source is not None and source.device.type != "cpu":
-        raise ValueError(f"draws are made on the CPU so that every device gets the same; got a {source.device} generator")
+        raise ValueError(
+            f"draws are made on the CPU so that every device gets the same; got a {source.device} generator"
+        )
     return source
 
 

@@ -173,5 +173,3 @@ def load_strictly(model: nn.Module, tensors: dict[str, Tensor], source: str) -> 
         ]
         raise UserError(f"{source}: weights of another architecture than {type(model).__name__}: {'; '.join(said)}")
     model.load_state_dict(tensors)
-
-

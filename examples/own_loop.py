@@ -43,9 +43,7 @@ def main() -> tuple[float, float]:
             chosen = order[start : start + BATCH]
             points = data.collate([data.sample(i, generator(SEED, epoch, i, "data")) for i in chosen])
             # One generator a sample: the mask of a shape does not depend on its neighbours in the batch.
-            output = model(
-                points, model.draw_mask(points, [generator(SEED, epoch, i, "mask") for i in chosen])
-            )
+            output = model(points, model.draw_mask(points, [generator(SEED, epoch, i, "mask") for i in chosen]))
             output.loss.backward()
             optimizer.step()
             optimizer.zero_grad()

@@ -19,7 +19,10 @@ def _words(name: str, usage: str, text: str) -> Command:
 def _typed(name: str, usage: str, text: str) -> Command:
     """A command that is the typed function of the same name in its module."""
     return Command(
-        name, usage, text, lambda words: call(getattr(import_module(f"mm3d.commands.{name}"), name), f"mm3d {name}", words)
+        name,
+        usage,
+        text,
+        lambda words: call(getattr(import_module(f"mm3d.commands.{name}"), name), f"mm3d {name}", words),
     )
 
 

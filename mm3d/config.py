@@ -60,9 +60,7 @@ class PointMAEConfig:
     def __post_init__(self) -> None:
         at_least(self, 1, "decoder_depth", "decoder_heads")
         if self.encoder.dim % self.decoder_heads:
-            raise ValueError(
-                f"decoder_heads {self.decoder_heads}: do not divide encoder.dim {self.encoder.dim}"
-            )
+            raise ValueError(f"decoder_heads {self.decoder_heads}: do not divide encoder.dim {self.encoder.dim}")
         if not 0 < self.mask_ratio < 1:
             raise ValueError(f"mask_ratio {self.mask_ratio}: expected a share between 0 and 1")
         if self.encoder.groups < 2:

@@ -55,14 +55,10 @@ def descriptor(points: NDArray[np.floating], seed: int = 0) -> NDArray[np.float3
         chosen = cloud
     pairs = pdist(chosen / radius) if len(chosen) > 1 else np.zeros(1)
     axes = [_histogram(cloud[:, axis] / radius + 1.0, AXIS_BINS, 2.0) for axis in range(3)]
-    return np.concatenate(
-        [_histogram(pairs, PAIR_BINS, 2.0), _histogram(radii / radius, RADIUS_BINS, 1.0), *axes]
-    )
+    return np.concatenate([_histogram(pairs, PAIR_BINS, 2.0), _histogram(radii / radius, RADIUS_BINS, 1.0), *axes])
 
 
-def descriptors(
-    clouds: Sequence[NDArray[np.floating]] | NDArray[np.floating], seed: int = 0
-) -> NDArray[np.float32]:
+def descriptors(clouds: Sequence[NDArray[np.floating]] | NDArray[np.floating], seed: int = 0) -> NDArray[np.float32]:
     """:func:`descriptor` of every cloud, (B, 144) float32; clouds may differ in size.
 
     Raises:

@@ -29,7 +29,11 @@ from mm3d.models import load_model
 
 @torch.no_grad()
 def encode_clouds(
-    encode: Callable[[Tensor], Tensor], clouds: PointClouds, config: PointsConfig, batch_size: int = 64, device: str = "cpu"
+    encode: Callable[[Tensor], Tensor],
+    clouds: PointClouds,
+    config: PointsConfig,
+    batch_size: int = 64,
+    device: str = "cpu",
 ) -> np.ndarray:
     """Features of all clouds in their order: (M, F) float32."""
     found = []
@@ -82,7 +86,14 @@ class ProbeReport:
                 score = mean_std([r.accuracy * share for r in runs])
                 rows.append((features, method, score, f"{runs[0].parameter} = {chosen}"))
         if self.descriptor:
-            rows.append(("pairwise distances (no learning)", "400 extra trees", mean_std([a * share for a in self.descriptor]), ""))
+            rows.append(
+                (
+                    "pairwise distances (no learning)",
+                    "400 extra trees",
+                    mean_std([a * share for a in self.descriptor]),
+                    "",
+                )
+            )
         return rows
 
 

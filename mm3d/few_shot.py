@@ -54,13 +54,15 @@ def few_shot(
     for number in range(episodes):
         seed = derive_seed(recipe.train.seed, number, "episode") % 2**32
         episode = few_shot_episode(clouds.labels, ways, shots, queries, seed)
-        support, query = (_renumbered(clouds.subset(part), episode.classes) for part in (episode.support, episode.query))
+        support, query = (
+            _renumbered(clouds.subset(part), episode.classes) for part in (episode.support, episode.query)
+        )
 
-        def make(main: bool, support: PointClouds = support) -> Job:
+        def make(main: bool, support: PointClouds = support, drawn: np.ndarray = episode.classes) -> Job:
             model = new_model(recipe, encoder, support)
             if not scratch:
                 load_encoder(model.encoder, source)
-            said = {"episode": episode.classes.tolist(), **describe_data(support, recipe.data)}
+            said = {"episode": drawn.tolist(), **describe_data(support, recipe.data)}
             return Job(model, LabelledPoints(support, recipe.points), supervised_step, said)
 
         folder = RunFolder(Path(out) / f"episode-{number:02d}")

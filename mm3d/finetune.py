@@ -88,7 +88,9 @@ def main_score(scores: Scores) -> float:
     return scores["accuracy"] if "accuracy" in scores else scores["instance_miou"]
 
 
-def new_model(recipe: FinetuneRecipe, encoder: PatchEncoderConfig, train: PointClouds) -> PointClassifier | PartSegmenter:
+def new_model(
+    recipe: FinetuneRecipe, encoder: PatchEncoderConfig, train: PointClouds
+) -> PointClassifier | PartSegmenter:
     """The task's model with fresh weights.
 
     Raises:
@@ -192,7 +194,9 @@ def predict(model: nn.Module, clouds: PointClouds, recipe: FinetuneRecipe, votes
         for vote in range(votes):
             points = batch.points
             if votes > 1:
-                views = [scale_and_translate(p, generator(i, vote, "vote")) for i, p in zip(indices, points, strict=True)]
+                views = [
+                    scale_and_translate(p, generator(i, vote, "vote")) for i, p in zip(indices, points, strict=True)
+                ]
                 points = torch.stack(views)
             total = total + model(points.to(device), batch.labels.to(device)).float().softmax(-1)
         assert isinstance(total, Tensor)
@@ -205,7 +209,10 @@ def evaluate(model: nn.Module, clouds: PointClouds, recipe: FinetuneRecipe, vote
     predicted = predict(model, clouds, recipe, votes)
     if recipe.task == "classification":
         classes = np.array([int(p.argmax()) for p in predicted])
-        return {"accuracy": accuracy(classes, clouds.labels), "mean_class_accuracy": mean_class_accuracy(classes, clouds.labels)}
+        return {
+            "accuracy": accuracy(classes, clouds.labels),
+            "mean_class_accuracy": mean_class_accuracy(classes, clouds.labels),
+        }
     batches = [evaluation_batch(clouds, [i], recipe.points) for i in range(len(clouds))]
     targets = [batch.parts[0].numpy() for batch in batches]
     if not clouds.parts_of_class:

@@ -36,9 +36,7 @@ Cloud = NDArray[np.floating]
 Row = tuple[Cloud, Cloud, Cloud, str]  # what a Reconstruction is, and a plain tuple too
 
 
-def plot_reconstruction(
-    rows: Sequence[Row], out_png: str | Path, up: str = "y", azimuth: float = 35.0
-) -> Path:
+def plot_reconstruction(rows: Sequence[Row], out_png: str | Path, up: str = "y", azimuth: float = 35.0) -> Path:
     """Draw one row a shape: the input, the visible points, and these with the reconstruction of the rest.
 
     The three pictures of a row share centre, scale and view; given points are blue, reconstructed ones
@@ -97,9 +95,7 @@ def plot_clouds(
     for row, clouds in enumerate(grid):
         for column, (cloud, colour, title) in enumerate(clouds):
             points = _finite(cloud, f"cloud {title or (row, column)}")
-            colours = (
-                np.tile(rgb(colour), (len(points), 1)) if isinstance(colour, str) else np.asarray(colour)
-            )
+            colours = np.tile(rgb(colour), (len(points), 1)) if isinstance(colour, str) else np.asarray(colour)
             if colours.shape != points.shape:
                 raise ValueError(f"cloud {title}: {colours.shape} colours for {points.shape} points")
             centre, radius = _frame(points)
@@ -132,13 +128,9 @@ def reconstruction_figure(row: Row, up: str = "y") -> go.Figure:
     seen: set[str] = set()
     for column, parts in enumerate(_panels(shape)):
         name = f"scene{column + 1 if column else ''}"
-        figure.update_layout(
-            {name: scene | {"domain": {"x": [column / 3 + 0.005, (column + 1) / 3 - 0.005]}}}
-        )
+        figure.update_layout({name: scene | {"domain": {"x": [column / 3 + 0.005, (column + 1) / 3 - 0.005]}}})
         for points, colour in parts:
-            right, high, near = (
-                ((points - centre) / radius).round(4).astype(np.float32)[:, a] for a in UP_AXES[up]
-            )
+            right, high, near = (((points - centre) / radius).round(4).astype(np.float32)[:, a] for a in UP_AXES[up])
             label = {INPUT: "input", VISIBLE: "given", RECONSTRUCTED: "reconstructed"}[colour]
             # plotly's vertical is z: (near, right, up) keeps the handedness of (right, up, near)
             figure.add_scatter3d(
@@ -247,8 +239,7 @@ def _legend(figure: Figure, entries: Sequence[tuple[str, str]], x: float, y: flo
     from matplotlib.lines import Line2D
 
     dots = [
-        Line2D([], [], marker="o", linestyle="", markersize=7, color=colour, label=name)
-        for name, colour in entries
+        Line2D([], [], marker="o", linestyle="", markersize=7, color=colour, label=name) for name, colour in entries
     ]
     figure.legend(
         handles=dots, loc="center", bbox_to_anchor=(x / width, 1 - y / height), ncols=len(dots),

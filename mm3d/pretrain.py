@@ -35,7 +35,9 @@ def pretrain(recipe: PointMAERecipe, out: str | Path, resume: bool = False, head
         encoder, on_error = recipe.model.encoder, recipe.points.on_error
         clouds = usable(load(recipe.data, "train", on_error), encoder.groups, encoder.group_size, on_error)
         model = PointMAE(recipe.model)
-        return Job(model, UnlabelledPoints(clouds, recipe.points), masked_step(model), describe_data(clouds, recipe.data))
+        return Job(
+            model, UnlabelledPoints(clouds, recipe.points), masked_step(model), describe_data(clouds, recipe.data)
+        )
 
     outcome = run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
     finished_before = outcome.result.steps_now == 0 and (folder.path / "report.html").exists()

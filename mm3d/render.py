@@ -17,9 +17,7 @@ UP_AXES = {
 }  # become right, up, near
 
 
-def view(
-    points: NDArray[np.floating], azimuth: float, elevation: float, up: str = "y"
-) -> NDArray[np.float64]:
+def view(points: NDArray[np.floating], azimuth: float, elevation: float, up: str = "y") -> NDArray[np.float64]:
     """Turn points so that x is to the right, y up and z towards the viewer.
 
     Args:
@@ -34,12 +32,8 @@ def view(
     if up not in UP_AXES:
         raise ValueError(f"up axis {up!r}; expected one of {', '.join(UP_AXES)}")
     turn, tilt = math.radians(azimuth), math.radians(elevation)
-    about_vertical = np.array(
-        [[math.cos(turn), 0, math.sin(turn)], [0, 1, 0], [-math.sin(turn), 0, math.cos(turn)]]
-    )
-    about_right = np.array(
-        [[1, 0, 0], [0, math.cos(tilt), -math.sin(tilt)], [0, math.sin(tilt), math.cos(tilt)]]
-    )
+    about_vertical = np.array([[math.cos(turn), 0, math.sin(turn)], [0, 1, 0], [-math.sin(turn), 0, math.cos(turn)]])
+    about_right = np.array([[1, 0, 0], [0, math.cos(tilt), -math.sin(tilt)], [0, math.sin(tilt), math.cos(tilt)]])
     return np.asarray(points, dtype=np.float64)[:, UP_AXES[up]] @ (about_right @ about_vertical).T
 
 
@@ -94,17 +88,13 @@ def _shadow(turned: NDArray[np.float64], pixels: int, ball: float) -> NDArray[np
 
     column, row = (np.floor(axis).astype(int) for axis in _pixels(turned, pixels))
     inside = (column >= 0) & (column < pixels) & (row >= 0) & (row < pixels)
-    density = np.bincount(row[inside] * pixels + column[inside], minlength=pixels * pixels).reshape(
-        pixels, pixels
-    )
+    density = np.bincount(row[inside] * pixels + column[inside], minlength=pixels * pixels).reshape(pixels, pixels)
     radius = ball * pixels / (2 * REACH)
     blurred = gaussian_filter(density.astype(np.float64), 1.6 * radius) * math.pi * radius**2
     return gaussian_filter(1.0 - np.exp(-0.4 * blurred), 1.2 * radius)
 
 
-def _balls(
-    image: NDArray[np.float64], turned: NDArray[np.float64], colours: NDArray[np.float64], ball: float
-) -> None:
+def _balls(image: NDArray[np.float64], turned: NDArray[np.float64], colours: NDArray[np.float64], ball: float) -> None:
     """Draw lit balls into the image, nearest on top."""
     pixels = len(image)
     radius = ball * pixels / (2 * REACH)

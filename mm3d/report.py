@@ -30,7 +30,12 @@ def reconstructions(
     mask = model.draw_mask(points, [generator(seed, index, "look") for index in indices])
     made = model.reconstruct(points, mask)
     return [
-        Reconstruction(points[i].numpy(), made.visible[i].flatten(0, 1).numpy(), made.predicted[i].flatten(0, 1).numpy(), clouds.names[index])
+        Reconstruction(
+            points[i].numpy(),
+            made.visible[i].flatten(0, 1).numpy(),
+            made.predicted[i].flatten(0, 1).numpy(),
+            clouds.names[index],
+        )
         for i, index in enumerate(indices)
     ]
 
@@ -58,8 +63,12 @@ def write_report(
     seen = 1 - model.config.mask_ratio
     page.add_heading("Reconstruction")
     picture = plot_reconstruction(rows, folder.path / "reconstruction.png", up=up)
-    page.add_image(picture, f"The network saw {seen:.0%} of the patches (blue) and gave the points of the others (orange).")
-    page.add_figure(reconstruction_figure(rows[0], up=up), "The first of them, to turn with the mouse.", turn_together=True)
+    page.add_image(
+        picture, f"The network saw {seen:.0%} of the patches (blue) and gave the points of the others (orange)."
+    )
+    page.add_figure(
+        reconstruction_figure(rows[0], up=up), "The first of them, to turn with the mouse.", turn_together=True
+    )
     for heading, table, caption in tables:
         page.add_heading(heading)
         page.add_table(table, caption)

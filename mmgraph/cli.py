@@ -23,9 +23,7 @@ def check() -> None:
 
 COMMANDS = [
     Command("list", "[GLOB]", "recipes with paper, parameters, data", lambda w: list_command("mmgraph", w)),
-    Command(
-        "check", "", "what is installed, and on which devices", lambda w: call(check, "mmgraph check", w)
-    ),
+    Command("check", "", "what is installed, and on which devices", lambda w: call(check, "mmgraph check", w)),
 ]
 
 

@@ -103,12 +103,8 @@ def licence_of(name: str, library: zipfile.ZipFile, model: str) -> str:
     own = [n for n in library.namelist() if n.startswith(folder) and "licen" in n.rsplit("/", 1)[1].lower()]
     if not own:
         return LICENCES.get(name, "")
-    text = " ".join(
-        re.sub(r"<[^>]*>", " ", " ".join(library.read(n).decode("utf-8", "replace") for n in own)).split()
-    )
-    if re.search(
-        r"(?i)non-?commercial|share-?alike|no-?deriv|general public licen|\bGPL\b|free art licen", text
-    ):
+    text = " ".join(re.sub(r"<[^>]*>", " ", " ".join(library.read(n).decode("utf-8", "replace") for n in own)).split())
+    if re.search(r"(?i)non-?commercial|share-?alike|no-?deriv|general public licen|\bGPL\b|free art licen", text):
         return ""
     if re.search(r"(?i)creative commons attribution|\bcc-by\b(?! texture)", text):
         return "CC-BY-3.0"
@@ -129,9 +125,7 @@ def read_item(name: str, library: zipfile.ZipFile, entry: dict[str, str]) -> Ite
     return Item(key, name, entry["name"], entry["creator"], licence_of(name, library, model), points)
 
 
-def credits(
-    items: list[Item], excluded: list[Item], classes: list[str], labels: np.ndarray, split: np.ndarray
-) -> str:
+def credits(items: list[Item], excluded: list[Item], classes: list[str], labels: np.ndarray, split: np.ndarray) -> str:
     lines = [
         "# Furniture: the shapes that mm-beyond brings along",
         "",
@@ -167,18 +161,14 @@ def credits(
     groups: dict[tuple[str, str], list[str]] = {}
     for item in items:
         if item.library.startswith("BlendSwap"):
-            groups.setdefault((item.creator, item.licence), []).append(
-                f"{item.name} ({item.key.split('/')[1]})"
-            )
+            groups.setdefault((item.creator, item.licence), []).append(f"{item.name} ({item.key.split('/')[1]})")
     for (creator, licence), names in sorted(groups.items(), key=lambda g: (g[0][0].lower(), g[0][1])):
         lines.append(f"| {creator} | {licence} | {', '.join(names)} |")
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("package", type=Path, help="sweethome3d-furniture_1.8-1_all.deb")
     parser.add_argument("--out", type=Path, default=TARGET, help="folder for furniture.npz and FURNITURE.md")
     arguments = parser.parse_args()
@@ -212,13 +202,10 @@ def main() -> None:
         creator=np.array([item.creator for item in items]),
         licence=np.array([item.licence for item in items]),
     )
-    (arguments.out / "FURNITURE.md").write_text(
-        credits(items, excluded, classes, labels, split), encoding="utf-8"
-    )
+    (arguments.out / "FURNITURE.md").write_text(credits(items, excluded, classes, labels, split), encoding="utf-8")
     size = (arguments.out / "furniture.npz").stat().st_size
     print(
-        f"{len(items)} shapes, {len(labelled)} in {len(classes)} classes, "
-        f"{len(excluded)} excluded, {size / 1e6:.2f} MB"
+        f"{len(items)} shapes, {len(labelled)} in {len(classes)} classes, {len(excluded)} excluded, {size / 1e6:.2f} MB"
     )
 
 

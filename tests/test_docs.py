@@ -70,9 +70,7 @@ def test_there_are_command_lines() -> None:
     assert len(COMMAND_LINES) > 30
 
 
-@pytest.mark.parametrize(
-    ("where", "words"), COMMAND_LINES, ids=[f"{w} {' '.join(c)[:60]}" for w, c in COMMAND_LINES]
-)
+@pytest.mark.parametrize(("where", "words"), COMMAND_LINES, ids=[f"{w} {' '.join(c)[:60]}" for w, c in COMMAND_LINES])
 def test_command_line_parses(where: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     cli = importlib.import_module(f"{words[0]}.cli")
     known = {command.name for command in cli.COMMANDS}

@@ -38,9 +38,7 @@ def test_custom_mask_hides_one_side_and_trains(capsys: pytest.CaptureFixture[str
     mask = example.half_space_mask(centers, 0.6, torch.Generator().manual_seed(1))
     assert mask.counts.tolist() == [6] * 5
     # A plane parts the two sides: every hidden centre is farther along than every visible one.
-    directions = torch.nn.functional.normalize(
-        torch.randn(5, 3, generator=torch.Generator().manual_seed(1)), dim=-1
-    )
+    directions = torch.nn.functional.normalize(torch.randn(5, 3, generator=torch.Generator().manual_seed(1)), dim=-1)
     for cloud, hidden, direction in zip(centers, mask.hidden, directions, strict=True):
         assert (cloud[hidden] @ direction).min() > (cloud[~hidden] @ direction).max()
     losses = example.main()

@@ -41,7 +41,10 @@ def _readable(message: str, known: list[str]) -> str:
     unknown = re.search(r"[Uu]nrecognized arguments: (--[^\s=]+)", message)
     if unknown:
         return f"unknown option {unknown.group(1)}{_near(unknown.group(1), known)}"
-    key = re.search(r"(?:does not accept (?:nested key|option)|[Kk]ey) '([^']+)'.*(?:not accept|not expected|does not exist)", message)
+    key = re.search(
+        r"(?:does not accept (?:nested key|option)|[Kk]ey) '([^']+)'.*(?:not accept|not expected|does not exist)",
+        message,
+    )
     key = key or re.search(r"does not accept (?:nested key|option) '([^']+)'", message)
     if key:
         return f"unknown key {key.group(1)!r}{_near('--' + key.group(1), known)}"

@@ -74,7 +74,9 @@ def all_recipes(domain: str) -> list[Recipe]:
     return [read_recipe(path) for path in sorted(recipe_folder(domain).glob("*.yaml"))]
 
 
-def parse_recipe(recipe: Recipe, kind: type, program: str, words: list[str], extra: Mapping[str, tuple[Any, Any, str]]) -> Any:
+def parse_recipe(
+    recipe: Recipe, kind: type, program: str, words: list[str], extra: Mapping[str, tuple[Any, Any, str]]
+) -> Any:
     """The recipe as its dataclass, with overrides from the command line.
 
     Args:

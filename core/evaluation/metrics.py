@@ -95,9 +95,7 @@ def average_precision(scores: ArrayLike, targets: ArrayLike) -> float:
 def _over_tasks(score: Callable[..., float], scores: ArrayLike, targets: ArrayLike) -> float:
     given, known = np.asarray(scores, dtype=np.float64), np.asarray(targets, dtype=np.float64)
     if given.shape != known.shape or given.ndim not in (1, 2):
-        raise ValueError(
-            f"scores {given.shape}, targets {known.shape}: expected the same shape, (N,) or (N, T)"
-        )
+        raise ValueError(f"scores {given.shape}, targets {known.shape}: expected the same shape, (N,) or (N, T)")
     given, known = given.reshape(len(given), -1), known.reshape(len(known), -1)
     values = []
     for task in range(known.shape[1]):
@@ -117,9 +115,7 @@ def _over_tasks(score: Callable[..., float], scores: ArrayLike, targets: ArrayLi
 def _pair(predictions: ArrayLike, targets: ArrayLike) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
     predicted, expected = np.asarray(predictions), np.asarray(targets)
     if predicted.shape != expected.shape or predicted.ndim != 1 or predicted.size == 0:
-        raise ValueError(
-            f"predictions {predicted.shape}, targets {expected.shape}: expected (N,) each, N > 0"
-        )
+        raise ValueError(f"predictions {predicted.shape}, targets {expected.shape}: expected (N,) each, N > 0")
     return predicted, expected
 
 
@@ -220,9 +216,7 @@ def _labelled_points(
 ) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
     predicted, expected = np.asarray(prediction), np.asarray(target)
     if predicted.shape != expected.shape or predicted.ndim != 1:
-        raise ValueError(
-            f"shape {index}: prediction {predicted.shape}, target {expected.shape}: expected (N,)"
-        )
+        raise ValueError(f"shape {index}: prediction {predicted.shape}, target {expected.shape}: expected (N,)")
     has = expected >= 0
     if not has.any():
         raise UserError(f"shape {index}: no point has a part label; expected at least one")

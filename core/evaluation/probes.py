@@ -46,8 +46,7 @@ class ProbeData:
             _check_part(part, getattr(self, f"{part}_x"), getattr(self, f"{part}_y"))
         if self.train_x.shape[1] != self.test_x.shape[1]:
             raise UserError(
-                f"test_x: {self.test_x.shape[1]} features a row; expected {self.train_x.shape[1]} "
-                "as in train_x"
+                f"test_x: {self.test_x.shape[1]} features a row; expected {self.train_x.shape[1]} as in train_x"
             )
         if len(np.unique(self.train_y)) < 2:
             raise UserError(f"train_y: every label is {self.train_y[0]}; a probe needs at least two classes")
@@ -252,17 +251,11 @@ def _check_part(part: str, x: NDArray[np.floating], y: NDArray[np.integer]) -> N
     if x.ndim != 2 or y.ndim != 1:
         raise UserError(f"{part}_x {x.shape}, {part}_y {y.shape}: expected (N, D) features and (N,) labels")
     if len(x) != len(y) or len(x) == 0:
-        raise UserError(
-            f"{part}_y: {len(y)} labels for {len(x)} rows of {part}_x; expected one a row, and some rows"
-        )
+        raise UserError(f"{part}_y: {len(y)} labels for {len(x)} rows of {part}_x; expected one a row, and some rows")
     if not np.issubdtype(y.dtype, np.integer):
         raise UserError(f"{part}_y: labels of type {y.dtype}; expected integers")
     bad = int((~np.isfinite(x).all(axis=1)).sum())
     if bad:
-        raise UserError(
-            f"{part}_x: NaN or infinite features in {bad} of {len(x)} rows; expected finite features"
-        )
+        raise UserError(f"{part}_x: NaN or infinite features in {bad} of {len(x)} rows; expected finite features")
     if (y < 0).any():
-        raise UserError(
-            f"{part}_y: {int((y < 0).sum())} rows have a negative label, which means none; leave them out"
-        )
+        raise UserError(f"{part}_y: {int((y < 0).sum())} rows have a negative label, which means none; leave them out")

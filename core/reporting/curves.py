@@ -51,9 +51,7 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
         except ValueError as error:
             if number == len(lines):  # no line end behind it: the write was cut off
                 break
-            raise UserError(
-                f"{path}, line {number}: not JSON ({error}); expected one object a line"
-            ) from error
+            raise UserError(f"{path}, line {number}: not JSON ({error}); expected one object a line") from error
         if not isinstance(row, dict):
             raise UserError(f"{path}, line {number}: a {type(row).__name__}; expected one JSON object a line")
         rows.append(row)
@@ -102,13 +100,7 @@ def plot_curves(metrics: str | Path | Rows, out_png: str | Path) -> Path:
         )
     drawn = [(title, panels[title]) for title, _ in PANELS if title in panels]
     figure = new_figure(4.2 * len(drawn) + 0.6, 3.3)
-    by = (
-        "step"
-        if any("step" in row for row in rows)
-        else "epoch"
-        if any("epoch" in row for row in rows)
-        else "row"
-    )
+    by = "step" if any("step" in row for row in rows) else "epoch" if any("epoch" in row for row in rows) else "row"
     for axes, (title, curves) in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True):
         _draw(axes, title, curves)
         axes.set_xlabel(by, fontsize=9, color=INK)
@@ -161,9 +153,7 @@ def _running_mean(y: list[float]) -> list[float]:
 def _belongs(name: str, words: tuple[str, ...]) -> bool:
     """Long words match anywhere; a short one such as ``lr`` only as a whole piece between separators."""
     pieces = name.lower().replace("/", "_").replace(".", "_").split("_")
-    return any(
-        word in pieces if len(word) <= 4 and word != "loss" else word in name.lower() for word in words
-    )
+    return any(word in pieces if len(word) <= 4 and word != "loss" else word in name.lower() for word in words)
 
 
 def _flat(row: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, float]]:

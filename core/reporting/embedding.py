@@ -71,9 +71,7 @@ def plot_embedding(
     """
     labels = np.asarray(labels)
     if labels.shape != (len(features),):
-        raise UserError(
-            f"labels {labels.shape}: expected one for each of the {len(features)} rows of features"
-        )
+        raise UserError(f"labels {labels.shape}: expected one for each of the {len(features)} rows of features")
     if labels.min() < -1 or labels.max() >= len(class_names):
         wrong = labels.min() if labels.min() < -1 else labels.max()
         raise UserError(f"labels: {wrong} is outside the {len(class_names)} classes")

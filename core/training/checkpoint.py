@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +45,7 @@ def save_checkpoint(
         FloatingPointError: a parameter or optimiser state is not finite; nothing is written.
     """
     tensors = {f"model/{name}": t for name, t in whole_weights(model).items()}
-    optimiser = get_optimizer_state_dict(model, optimizer, options=_WHOLE)
+    optimiser: dict[str, Any] = get_optimizer_state_dict(model, optimizer, options=_WHOLE)
     for name, state in optimiser.get("state", {}).items():  # nothing where another process gathers
         tensors |= {f"optimizer/{name}/{key}": torch.as_tensor(value) for key, value in state.items()}
     if not main:
@@ -77,7 +77,7 @@ def whole_weights(model: nn.Module) -> dict[str, Tensor]:
 
     Every process calls it. In a distributed run only the main one is given them; the others get an empty dictionary.
     """
-    return get_model_state_dict(model, options=_WHOLE)
+    return cast(dict[str, Tensor], get_model_state_dict(model, options=_WHOLE))
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -96,12 +96,14 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
         return {"step": 0}
     newest = found[-1]
     tensors = load_tensors(newest / "state.safetensors")
-    weights = {name.removeprefix("model/"): t for name, t in tensors.items() if name.startswith("model/")}
+    weights: dict[str, Any] = {
+        name.removeprefix("model/"): t for name, t in tensors.items() if name.startswith("model/")
+    }
     # Every process compares: a sharded tensor says its whole shape, while only the main one is given gathered weights.
     if {n: t.shape for n, t in weights.items()} != {n: t.shape for n, t in model.state_dict().items()}:
         raise UserError(f"{newest}: weights of another architecture than this run's model")
     set_model_state_dict(model, weights, options=StateDictOptions(full_state_dict=True))
-    states: dict[str, dict[str, Tensor]] = {}
+    states: dict[str, Any] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer/"):
             parameter, key = name.removeprefix("optimizer/").rsplit("/", 1)

@@ -84,7 +84,9 @@ def make_plan(length: int, batch_size: int, seed: int, accumulate: int, world: i
             f"train.batch_size {batch_size} does not divide into {world} processes x {accumulate} accumulated parts"
         )
     if length < batch_size:
-        raise UserError(f"train.batch_size {batch_size} is larger than the {length} training samples; choose a smaller one")
+        raise UserError(
+            f"train.batch_size {batch_size} is larger than the {length} training samples; choose a smaller one"
+        )
     return Plan(length, batch_size, seed, accumulate, world)
 
 

@@ -90,7 +90,15 @@ def run_training(
     require_trackers(recipe.run.trackers)
     on_main(fabric, lambda: folder.open(config, resume, header, {"seed": recipe.train.seed, **job.said}))
     result = fit(
-        folder, fabric, job.model, job.data, job.step, recipe.optim, recipe.train, recipe.run, after_epoch=job.after_epoch
+        folder,
+        fabric,
+        job.model,
+        job.data,
+        job.step,
+        recipe.optim,
+        recipe.train,
+        recipe.run,
+        after_epoch=job.after_epoch,
     )
     fabric.barrier()
     if job.finish is not None:

@@ -24,7 +24,7 @@ from core.training.data import Microbatch, TrainingData, make_plan, microbatches
 from core.training.optim import adamw, learning_rate
 from core.training.progress import Progress
 from core.training.run import RunFolder
-from core.training.trackers import open_trackers
+from core.training.trackers import Trackers
 
 # (wrapped model, microbatch on the device, seed) -> (loss, named parts without gradient)
 Step = Callable[[nn.Module, Microbatch, int], tuple[Tensor, dict[str, Tensor]]]
@@ -71,7 +71,8 @@ def shard(model: nn.Module, mesh: Any) -> nn.Module:
     for module in model.modules():
         if isinstance(module, Block):
             fully_shard(module, mesh=mesh["data_parallel"])
-    return fully_shard(model, mesh=mesh["data_parallel"])
+    fully_shard(model, mesh=mesh["data_parallel"])
+    return model
 
 
 def fit(
@@ -109,14 +110,14 @@ def fit(
     total = plan.steps_per_epoch * train.epochs
     compiled = torch.compile(model) if run.compile else model
     wrapped = fabric.setup_module(compiled)  # type: ignore[arg-type]
-    optimizer = fabric.setup_optimizers(adamw(model, optim))
+    optimizer: Any = fabric.setup_optimizers(adamw(model, optim))
     progress = load_checkpoint(folder.state, model, optimizer.optimizer)
     first = int(progress["step"])
     if progress.get("scaler"):
         fabric.strategy.precision.load_state_dict(progress["scaler"])
     if fabric.is_global_zero:
         folder.truncate_metrics(first)
-    trackers = open_trackers(run.trackers, folder.path) if fabric.is_global_zero else []
+    trackers = Trackers(run.trackers if fabric.is_global_zero else (), folder.path)
 
     def save(done: int) -> None:
         extra = {"epoch": done / plan.steps_per_epoch, "scaler": fabric.strategy.precision.state_dict()}
@@ -135,13 +136,11 @@ def fit(
             raise UserError(problem)
 
     wrapped.train()
-    batches = microbatches(
-        data, plan, first, total, fabric.global_rank, run.workers, pin=fabric.device.type == "cuda"
-    )
+    batches = microbatches(data, plan, first, total, fabric.global_rank, run.workers, pin=fabric.device.type == "cuda")
     begin = logged = saved = time.monotonic()
     finite = torch.ones((), dtype=torch.bool, device=fabric.device)  # looked at when logging and before saving
     logged_step = first
-    with Progress(total, first, None if fabric.is_global_zero else False) as bar, _stop_signals() as stop:
+    with Progress(total, first, None if fabric.is_global_zero else False) as bar, _stop_signals() as stop, trackers:
         for done in range(first + 1, total + 1):
             epoch = (done - 1) / plan.steps_per_epoch
             rate = learning_rate(optim, epoch, train.epochs)
@@ -157,7 +156,7 @@ def fit(
                     loss, parts = step(wrapped, micro, train.seed)
                     fabric.backward(loss / train.accumulate)
                 for name, value in {"loss": loss.detach(), **parts}.items():
-                    sums[name] = sums.get(name, 0) + value.float() / train.accumulate  # type: ignore[assignment]
+                    sums[name] = sums.get(name, 0) + value.float() / train.accumulate
             if optim.clip_norm is not None:
                 fabric.clip_gradients(wrapped, optimizer, max_norm=optim.clip_norm, error_if_nonfinite=False)
             optimizer.step()
@@ -167,14 +166,18 @@ def fit(
             row = None
             if report:
                 now = time.monotonic()
-                values = fabric.all_reduce(torch.stack(list(sums.values())), reduce_op="mean").tolist()  # type: ignore[union-attr]
-                row = {"step": done, "epoch": done / plan.steps_per_epoch, **dict(zip(sums, values, strict=True)), "lr": rate}
+                means: Any = fabric.all_reduce(torch.stack(list(sums.values())), reduce_op="mean")
+                row = {
+                    "step": done,
+                    "epoch": done / plan.steps_per_epoch,
+                    **dict(zip(sums, means.tolist(), strict=True)),
+                    "lr": rate,
+                }
                 row["samples_per_second"] = (done - logged_step) * train.batch_size / max(now - logged, 1e-9)
                 logged, logged_step = now, done
                 if fabric.is_global_zero:
                     _append(folder.metrics, row)
-                    for tracker in trackers:
-                        tracker.log(row)
+                    trackers.log(row)
             bar.update(done, row)
             finite &= sums["loss"].isfinite()
             whole_epoch = done % plan.steps_per_epoch == 0
@@ -187,7 +190,7 @@ def fit(
                 due = whole_epoch and time.monotonic() - saved > run.save_seconds
                 due = bool(fabric.broadcast(due)) if fabric.world_size > 1 else due
             due = due or stopping or done == total
-            if (report or due) and not fabric.all_reduce(finite.float(), reduce_op="mean") == 1:  # type: ignore[arg-type]
+            if (report or due) and fabric.all_reduce(finite.float(), reduce_op="mean") != 1:
                 said = ", ".join(f"{name} {float(value):.4g}" for name, value in sums.items())
                 raise UserError(_not_finite(done, f"the loss is not finite: {said}", folder.path))
             if due:
@@ -195,8 +198,6 @@ def fit(
                 saved = time.monotonic()
             if stopping and done < total:
                 raise Interrupted(f"stopped after step {done} of {total}; the state is saved in {folder.path}")
-    for tracker in trackers:
-        tracker.close()
     seconds = time.monotonic() - begin
     return FitResult(total, total - first, seconds, (total - first) * train.batch_size / max(seconds, 1e-9))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 
 class Progress:
@@ -21,7 +21,7 @@ class Progress:
         self.total, self.first, self.done = total, done, done
         self.enabled = sys.stderr.isatty() if enabled is None else enabled
         self.start = time.monotonic()
-        self.bar = None
+        self.bar: Any = None
 
     def __enter__(self) -> Self:
         if self.enabled:
@@ -29,13 +29,20 @@ class Progress:
             from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bar
 
-            columns = (BarColumn(24), TextColumn("{task.completed}/{task.total}"), TimeRemainingColumn(), TextColumn("{task.description}"))
+            columns = (
+                BarColumn(24),
+                TextColumn("{task.completed}/{task.total}"),
+                TimeRemainingColumn(),
+                TextColumn("{task.description}"),
+            )
             self.bar = Bar(*columns, console=Console(stderr=True), transient=True)
             self.bar.start()
             self.task = self.bar.add_task("", total=self.total, completed=self.done)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.bar is not None:
             self.bar.stop()
 

@@ -51,10 +51,14 @@ class RunFolder:
             raise UserError(f"{self.path}: is a file; expected a folder for the run")
         if (self.path / "config.yaml").exists():
             if not resume:
-                raise UserError(f"{self.path}: holds a run already; continue it with --resume, or name another with --out")
+                raise UserError(
+                    f"{self.path}: holds a run already; continue it with --resume, or name another with --out"
+                )
             differing = differences(drop_free(self.config()), drop_free(config))
             if differing:
-                raise UserError(f"{self.path}: was run with other settings than given to --resume: {'; '.join(differing)}")
+                raise UserError(
+                    f"{self.path}: was run with other settings than given to --resume: {'; '.join(differing)}"
+                )
         elif self.path.exists() and not all(_unfinished(item) for item in self.path.iterdir()):
             raise UserError(f"{self.path}: exists and is not empty; name another folder with --out")
 

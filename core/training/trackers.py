@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from core.errors import MissingPackage, UserError
 
@@ -26,15 +26,15 @@ class TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise MissingPackage("tensorboard", "tensorboard", "run.trackers tensorboard") from error
-        self.writer = SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+        self.writer = SummaryWriter(str(folder / "tensorboard"))
 
     def log(self, row: dict[str, float]) -> None:
         for key, value in row.items():
             if key not in ("step", "epoch"):
-                self.writer.add_scalar(key, value, int(row["step"]))  # type: ignore[no-untyped-call]
+                self.writer.add_scalar(key, value, int(row["step"]))
 
     def close(self) -> None:
-        self.writer.close()  # type: ignore[no-untyped-call]
+        self.writer.close()
 
 
 class WandB:
@@ -65,14 +65,27 @@ def require_trackers(names: tuple[str, ...]) -> None:
             raise MissingPackage(name, name, f"run.trackers {name}")
 
 
-def open_trackers(names: tuple[str, ...], folder: Path) -> list[Tracker]:
-    """The trackers asked for.
+class Trackers:
+    """The trackers asked for, closed when a ``with`` block ends, also by an error.
 
     Raises:
         MissingPackage: one is not installed.
     """
-    kinds: dict[str, Callable[[Path], Tracker]] = {"tensorboard": TensorBoard, "wandb": WandB}
-    unknown = [name for name in names if name not in kinds]
-    if unknown:
-        raise UserError(f"run.trackers: unknown {unknown[0]!r}; known: {', '.join(kinds)}")
-    return [kinds[name](folder) for name in names]
+
+    def __init__(self, names: tuple[str, ...], folder: Path) -> None:
+        kinds: dict[str, Callable[[Path], Tracker]] = {"tensorboard": TensorBoard, "wandb": WandB}
+        unknown = [name for name in names if name not in kinds]
+        if unknown:
+            raise UserError(f"run.trackers: unknown {unknown[0]!r}; known: {', '.join(kinds)}")
+        self.open = [kinds[name](folder) for name in names]
+
+    def log(self, row: dict[str, float]) -> None:
+        for tracker in self.open:
+            tracker.log(row)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        for tracker in self.open:
+            tracker.close()

@@ -68,10 +68,24 @@ def demo(out: str = "runs/demo", seed: int = 0) -> None:
         test,
         recipe.points,
         tables=[
-            ("Did pretraining help? Frozen features", probe_table, "Mean and std over 5 seeds of the probe's validation split."),
-            ("Did pretraining help? Fine-tuning", finetune_table, "Mean and std over 2 seeds; the epoch is selected on validation data."),
+            (
+                "Did pretraining help? Frozen features",
+                probe_table,
+                "Mean and std over 5 seeds of the probe's validation split.",
+            ),
+            (
+                "Did pretraining help? Fine-tuning",
+                finetune_table,
+                "Mean and std over 2 seeds; the epoch is selected on validation data.",
+            ),
         ],
-        pictures=[("Features of the test shapes", plane, "Each point is a shape, coloured by class; the network was never told the classes.")],
+        pictures=[
+            (
+                "Features of the test shapes",
+                plane,
+                "Each point is a shape, coloured by class; the network was never told the classes.",
+            )
+        ],
     )
     report = base / "report.html"
     report.write_bytes(page.read_bytes())

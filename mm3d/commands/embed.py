@@ -18,7 +18,9 @@ def main(words: list[str]) -> None:
     parser.add_argument("run", help="run folder, saved model or hub id")
     parser.add_argument("inputs", nargs="+", help="files, or folders of files")
     parser.add_argument("-o", "--out", default="features.npz", help="npz to write: features (M, F), files (M,)")
-    parser.add_argument("--on_error", default="stop", choices=["stop", "skip"], help="what a file that cannot be used does")
+    parser.add_argument(
+        "--on_error", default="stop", choices=["stop", "skip"], help="what a file that cannot be used does"
+    )
     parser.add_argument("--device", default="cpu", help="where features are computed")
     options = parser.parse_args(words)
     from mm3d.data.clouds import collect, pack

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 from core.cli.recipes import find_recipe, parse_recipe
@@ -28,7 +29,7 @@ def main(words: list[str]) -> None:
         if words[:1] not in (["-h"], ["--help"]):
             raise UserError("usage: mm3d finetune RUN [--recipe NAME] [--data ...] [--key value ...]")
         words = ["RUN", *words]
-    name = next((b for a, b in zip(words, words[1:], strict=False) if a == "--recipe"), "finetune")
+    name = next((b for a, b in itertools.pairwise(words) if a == "--recipe"), "finetune")
     name = next((w.split("=", 1)[1] for w in words if w.startswith("--recipe=")), name)
     recipe = find_recipe("mm3d", name)
     settings, options = parse_recipe(recipe, FinetuneRecipe, f"mm3d finetune {words[0]}", words[1:], OPTIONS)

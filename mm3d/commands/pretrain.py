@@ -23,7 +23,9 @@ def recipe_kind(recipe: Recipe) -> type:
     """
     system = recipe.values.get("system")
     if not isinstance(system, str) or system not in RECIPES:
-        named = f"system {system!r} cannot be pretrained" if "system" in recipe.values else "names no system to pretrain"
+        named = (
+            f"system {system!r} cannot be pretrained" if "system" in recipe.values else "names no system to pretrain"
+        )
         raise UserError(f"{recipe.path}: {named}; expected one of {', '.join(RECIPES)}")
     return RECIPES[system]
 

@@ -15,7 +15,9 @@ def main(words: list[str]) -> None:
     parser.add_argument("inputs", nargs="+", help="files, or folders of files")
     parser.add_argument("--out", default="reconstruction", help="name of the two files: OUT.png and OUT.html")
     parser.add_argument("--seed", type=int, default=0, help="seed of the masks")
-    parser.add_argument("--mask_ratio", type=float, default=None, help="share of hidden patches; the model's own where none is given")
+    parser.add_argument(
+        "--mask_ratio", type=float, default=None, help="share of hidden patches; the model's own where none is given"
+    )
     options = parser.parse_args(words)
     from mm3d.commands.embed import input_files
     from mm3d.data.clouds import pack

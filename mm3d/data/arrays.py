@@ -55,9 +55,7 @@ def _from_arrays(
     expected = {label: (count,), "name": (count,), "split": (count,), "seg": points.shape[:2]}
     for key, shape in expected.items():
         if key in arrays and arrays[key].shape != shape:
-            raise UserError(
-                f"{where}: {key} is {arrays[key].shape}; expected {shape}, as points are {points.shape}"
-            )
+            raise UserError(f"{where}: {key} is {arrays[key].shape}; expected {shape}, as points are {points.shape}")
     chosen = np.arange(count)
     if split is not None:
         if "split" not in arrays:
@@ -116,9 +114,7 @@ def voxel_grids(
         arrays = read_npz_arrays(path, (f"X_{split}", f"y_{split}", "classes"))
         for key in (f"X_{split}", f"y_{split}"):
             if key not in arrays:
-                raise UserError(
-                    f"{path}: no array {key!r}; expected X_{split} (M, D, D, D) and y_{split} (M,)"
-                )
+                raise UserError(f"{path}: no array {key!r}; expected X_{split} (M, D, D, D) and y_{split} (M,)")
         grids, labels = arrays[f"X_{split}"], arrays[f"y_{split}"]
         if grids.ndim != 4 or labels.shape != (len(grids),) or labels.dtype.kind not in "iu":
             raise UserError(
@@ -129,18 +125,12 @@ def voxel_grids(
         def read(index: int) -> np.ndarray:
             occupied = grids[index] != 0
             if (filled := int(occupied.sum())) < minimum:
-                raise UserError(
-                    f"{path}: {names[index]}: {filled} occupied voxels; expected at least {minimum}"
-                )
+                raise UserError(f"{path}: {names[index]}: {filled} occupied voxels; expected at least {minimum}")
             generator = np.random.default_rng([seed, index])
-            return (surface_points(occupied, num_points, generator) - np.array(occupied.shape) / 2).astype(
-                np.float32
-            )
+            return (surface_points(occupied, num_points, generator) - np.array(occupied.shape) / 2).astype(np.float32)
 
         clouds, kept, skipped = collect(str(path), names, read, on_error)
-        named = classes or tuple(
-            str(c) for c in arrays.get("classes", np.arange(max(int(labels.max()) + 1, 0)))
-        )
+        named = classes or tuple(str(c) for c in arrays.get("classes", np.arange(max(int(labels.max()) + 1, 0))))
         return pack(clouds, labels[kept], named, [names[i] for i in kept], skipped=skipped)
 
     parameters: dict[str, object] = {

@@ -88,10 +88,7 @@ def _store(clouds: PointClouds, folder: Path) -> None:
         about = {
             "version": FORMAT_VERSION,
             "arrays": {key: (temporary / f"{key}.npy").stat().st_size for key in arrays},
-            **{
-                key: getattr(clouds, key)
-                for key in ("classes", "names", "part_names", "parts_of_class", "skipped")
-            },
+            **{key: getattr(clouds, key) for key in ("classes", "names", "part_names", "parts_of_class", "skipped")},
         }
         (temporary / "about.json").write_text(json.dumps(about), encoding="utf-8")
         try:

@@ -122,14 +122,9 @@ def validate(clouds: PointClouds) -> PointClouds:
     its class.
     """
     count, total = len(clouds.labels), len(clouds.points)
-    if (
-        clouds.points.ndim != 2
-        or clouds.points.shape[1] != 3
-        or clouds.points.dtype.name not in ("float32", "float16")
-    ):
+    if clouds.points.ndim != 2 or clouds.points.shape[1] != 3 or clouds.points.dtype.name not in ("float32", "float16"):
         raise ValueError(
-            "points have to be (total, 3) float32 or float16, "
-            f"not {clouds.points.shape} {clouds.points.dtype}"
+            f"points have to be (total, 3) float32 or float16, not {clouds.points.shape} {clouds.points.dtype}"
         )
     if clouds.offsets.shape != (count + 1,) or clouds.offsets[0] != 0 or clouds.offsets[-1] != total:
         raise ValueError(f"offsets have to be ({count + 1},) from 0 to {total}")
@@ -148,9 +143,7 @@ def validate(clouds: PointClouds) -> PointClouds:
     for i in range(count):
         start, stop = clouds._bounds(i)
         if bad := int((~np.isfinite(clouds.points[start:stop]).all(axis=1)).sum()):
-            raise UserError(
-                f"{clouds.names[i]}: {bad} of {stop - start} points have NaN or infinite coordinates"
-            )
+            raise UserError(f"{clouds.names[i]}: {bad} of {stop - start} points have NaN or infinite coordinates")
         if clouds.parts is not None:
             _validate_parts(clouds, i, clouds.parts[start:stop])
     return clouds
@@ -165,8 +158,7 @@ def _validate_parts(clouds: PointClouds, index: int, parts: np.ndarray) -> None:
     if len(wrong):
         whose = f"class {clouds.classes[label]}" if known else "this data"
         raise UserError(
-            f"{clouds.names[index]}: part label {wrong[0]} is not one of {whose}; "
-            f"expected {list(allowed)[:8]} or -1"
+            f"{clouds.names[index]}: part label {wrong[0]} is not one of {whose}; expected {list(allowed)[:8]} or -1"
         )
 
 

@@ -34,17 +34,13 @@ def read_points(path: str | Path, num_points: int = 2048, seed: int = 0, minimum
     try:
         vertices, faces = READERS[path.suffix.lower()](data)
         if faces is not None and len(faces) and (faces.min() < 0 or faces.max() >= len(vertices)):
-            raise ValueError(
-                f"a face refers to vertex {faces.max()} of {len(vertices)}; truncated or damaged"
-            )
+            raise ValueError(f"a face refers to vertex {faces.max()} of {len(vertices)}; truncated or damaged")
     except PARSE_ERRORS as error:
         raise UserError(f"{path}: {' '.join(str(error).split()) or type(error).__name__}") from error
     with np.errstate(over="ignore"):  # beyond float32 becomes infinite, and is refused as such
         finite = np.isfinite(vertices.astype(np.float32)).all(axis=1)
     if not finite.all():
-        raise UserError(
-            f"{path}: {(~finite).sum()} of {len(vertices)} points have NaN or infinite coordinates"
-        )
+        raise UserError(f"{path}: {(~finite).sum()} of {len(vertices)} points have NaN or infinite coordinates")
     if faces is not None:
         try:
             vertices = sample_surface(vertices, faces, num_points, np.random.default_rng(seed))
@@ -66,9 +62,7 @@ def check_points(name: str, points: np.ndarray, minimum: int = 1) -> None:
         raise UserError(f"{name}: all {len(points)} points are equal; expected a shape")
 
 
-def sample_surface(
-    vertices: np.ndarray, faces: np.ndarray, count: int, generator: np.random.Generator
-) -> np.ndarray:
+def sample_surface(vertices: np.ndarray, faces: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
     """(V, 3) vertices, (F, 3) triangles -> (count, 3) float64 points, uniform over the area.
 
     Osada et al., "Shape distributions" (2002), Section 4.1: triangle by area, point by the square root of one
@@ -78,9 +72,7 @@ def sample_surface(
         raise ValueError(f"num_points is {count}; expected at least 1")
     corners = vertices[faces]  # (F, 3, 3)
     edges = corners[:, 1:] - corners[:, :1]
-    cumulative = (
-        np.cumsum(np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)) if len(faces) else np.zeros(1)
-    )
+    cumulative = np.cumsum(np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)) if len(faces) else np.zeros(1)
     if not cumulative[-1] > 0:
         raise ValueError(f"mesh of {len(faces)} faces has zero area; expected a surface")
     # side="right" never picks a face of no area, u < 1 never runs past the last one
@@ -92,9 +84,7 @@ def sample_surface(
 
 def _read_bytes(path: Path) -> bytes:
     if path.suffix.lower() not in READERS:
-        raise UserError(
-            f"{path}: unknown suffix {path.suffix or '(none)'}; expected one of {', '.join(SUFFIXES)}"
-        )
+        raise UserError(f"{path}: unknown suffix {path.suffix or '(none)'}; expected one of {', '.join(SUFFIXES)}")
     try:
         data = path.read_bytes()
     except FileNotFoundError:

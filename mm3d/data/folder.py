@@ -76,9 +76,7 @@ def _bases(root: Path, split: str | None) -> list[Path]:
     folders = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     if split is not None:
         if split not in SPLITS or split not in folders:
-            raise NoSplit(
-                f"{root}: no split {split!r}; expected a folder of that name, one of {', '.join(SPLITS)}"
-            )
+            raise NoSplit(f"{root}: no split {split!r}; expected a folder of that name, one of {', '.join(SPLITS)}")
         return [root / split]
     if folders and set(folders) <= set(SPLITS):
         return [root / s for s in SPLITS if s in folders]

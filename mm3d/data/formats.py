@@ -126,13 +126,10 @@ def read_npz(data: bytes) -> Geometry:
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         if "points" in arrays:
             return _columns(arrays["points"], "points"), None
-        fitting = [
-            k for k in arrays if (a := arrays[k]).ndim == 2 and a.shape[1] >= 3 and a.dtype.kind in "fiu"
-        ]
+        fitting = [k for k in arrays if (a := arrays[k]).ndim == 2 and a.shape[1] >= 3 and a.dtype.kind in "fiu"]
         if len(fitting) != 1:
             raise ValueError(
-                f"{len(fitting)} arrays (N, 3) among {', '.join(arrays) or 'none'}; "
-                "expected one, or one called points"
+                f"{len(fitting)} arrays (N, 3) among {', '.join(arrays) or 'none'}; expected one, or one called points"
             )
         return _columns(arrays[fitting[0]], fitting[0]), None
 

@@ -23,15 +23,8 @@ def furniture(split: str | None = None) -> PointClouds:
     check_split(split or "train", ("train", "test"), "furniture")
     data = resources.files("mm3d.data").joinpath("furniture.npz").read_bytes()
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        chosen = (
-            np.flatnonzero(arrays["split"] == (split == "test")) if split else np.arange(len(arrays["split"]))
-        )
+        chosen = np.flatnonzero(arrays["split"] == (split == "test")) if split else np.arange(len(arrays["split"]))
         steps = (arrays["high"][chosen].astype(np.int16) << 8) | arrays["low"][chosen]
         points = (steps.astype(np.float32) / STEPS).astype(np.float16)
-        names = [
-            f"{item} {name}"
-            for item, name in zip(arrays["item"][chosen], arrays["name"][chosen], strict=True)
-        ]
-        return pack(
-            list(points), arrays["label"][chosen].astype(np.int64), [str(c) for c in arrays["classes"]], names
-        )
+        names = [f"{item} {name}" for item, name in zip(arrays["item"][chosen], arrays["name"][chosen], strict=True)]
+        return pack(list(points), arrays["label"][chosen].astype(np.int64), [str(c) for c in arrays["classes"]], names)

@@ -19,8 +19,7 @@ def find_folder(root: str | Path, marker: Sequence[str], children: Sequence[str]
         if candidate.is_dir() and any(any(candidate.glob(name)) for name in marker):
             return candidate
     raise UserError(
-        f"{root}: does not look like {what}; "
-        f"expected {' or '.join(marker)} in it or in {' or '.join(children)}"
+        f"{root}: does not look like {what}; expected {' or '.join(marker)} in it or in {' or '.join(children)}"
     )
 
 

@@ -60,9 +60,7 @@ def _modelnet(
     return _meshes(name, folder, split, num_points, on_error, seed, cache_dir)
 
 
-def _text(
-    name: str, folder: Path, split: str, on_error: OnError, cache_dir: str | Path | None
-) -> PointClouds:
+def _text(name: str, folder: Path, split: str, on_error: OnError, cache_dir: str | Path | None) -> PointClouds:
     classes = read_lines(folder / f"{name}_shape_names.txt")
     listing = folder / f"{name}_{split}.txt"
     shapes = read_lines(listing)
@@ -102,9 +100,7 @@ def _files(
     names = [str(path.relative_to(folder)) for path in paths]
 
     def build() -> PointClouds:
-        clouds, kept, skipped = collect(
-            name, names, lambda i: read_points(paths[i], num_points, seed), on_error
-        )
+        clouds, kept, skipped = collect(name, names, lambda i: read_points(paths[i], num_points, seed), on_error)
         return pack(clouds, [labels[i] for i in kept], classes, [names[i] for i in kept], skipped=skipped)
 
     parameters: dict[str, object] = {
@@ -113,13 +109,9 @@ def _files(
     return cached(name, paths, parameters, build, cache_dir)
 
 
-def _hdf5(
-    name: str, folder: Path, split: str, on_error: OnError, cache_dir: str | Path | None
-) -> PointClouds:
+def _hdf5(name: str, folder: Path, split: str, on_error: OnError, cache_dir: str | Path | None) -> PointClouds:
     if name != "modelnet40":
-        raise UserError(
-            f"{folder}: the HDF5 form has the 40 classes only; expected the text or OFF form of {name}"
-        )
+        raise UserError(f"{folder}: the HDF5 form has the 40 classes only; expected the text or OFF form of {name}")
     paths = sorted(folder.glob(f"ply_data_{split}*.h5"))
     if not paths:
         raise UserError(f"{folder}: no ply_data_{split}*.h5")

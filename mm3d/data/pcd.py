@@ -19,11 +19,7 @@ def read_pcd(data: bytes) -> np.ndarray:
         fields, kinds = header["FIELDS"], header["TYPE"]
         sizes = [int(v) for v in header["SIZE"]]
         counts = [int(v) for v in header.get("COUNT", ["1"] * len(fields))]
-        count = (
-            int(header["POINTS"][0])
-            if "POINTS" in header
-            else int(header["WIDTH"][0]) * int(header["HEIGHT"][0])
-        )
+        count = int(header["POINTS"][0]) if "POINTS" in header else int(header["WIDTH"][0]) * int(header["HEIGHT"][0])
         encoding = header["DATA"][0].lower()
     except (KeyError, IndexError) as error:
         raise ValueError(f"PCD header has no usable {error.args[0]} line") from None
@@ -53,13 +49,9 @@ def read_pcd(data: bytes) -> np.ndarray:
     packed, full = struct.unpack("<II", body[:8])
     expected = count * sum(t.itemsize * n for t, n in zip(types, counts, strict=True))
     if len(body) - 8 < packed or full != expected:
-        raise ValueError(
-            f"truncated: {len(body) - 8} of {packed} compressed bytes, {full} of {expected} unpacked"
-        )
+        raise ValueError(f"truncated: {len(body) - 8} of {packed} compressed bytes, {full} of {expected} unpacked")
     raw, columns3, position = lzf_decompress(body[8 : 8 + packed], full), {}, 0
-    for field, kind, width in zip(
-        fields, types, counts, strict=True
-    ):  # one field after another, not point by point
+    for field, kind, width in zip(fields, types, counts, strict=True):  # one field after another, not point by point
         if field in ("x", "y", "z"):
             columns3[field] = np.frombuffer(raw, kind, count * width, position)[::width]
         position += count * width * kind.itemsize

@@ -35,11 +35,7 @@ def read_ply(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
     encoding, elements, body = _header(data)
     vertices: np.ndarray | None = None
     faces: np.ndarray | None = None
-    read = (
-        _Ascii(body)
-        if encoding == "ascii"
-        else _Binary(body, "<" if encoding == "binary_little_endian" else ">")
-    )
+    read = _Ascii(body) if encoding == "ascii" else _Binary(body, "<" if encoding == "binary_little_endian" else ">")
     for element in elements:
         names = [p.name for p in element.properties]
         if element.name == "vertex":
@@ -96,9 +92,7 @@ def _header(data: bytes) -> tuple[str, list[_Element], bytes]:
         except (IndexError, KeyError, ValueError):
             raise ValueError(f"PLY header line {line.strip()!r} is not understood") from None
     if encoding not in ("ascii", "binary_little_endian", "binary_big_endian"):
-        raise ValueError(
-            f"PLY format is {encoding!r}; expected ascii, binary_little_endian or binary_big_endian"
-        )
+        raise ValueError(f"PLY format is {encoding!r}; expected ascii, binary_little_endian or binary_big_endian")
     return encoding, elements, data[start:]
 
 
@@ -160,9 +154,7 @@ class _Binary:
                 raise ValueError(f"truncated: {have} of {element.count} {element.name} records")
             return None
         rows = np.frombuffer(self.body, record, element.count, self.position)
-        if any(
-            (rows[f"n{i}"] != n).any() for i, n in enumerate(lengths) if element.properties[i].length_kind
-        ):
+        if any((rows[f"n{i}"] != n).any() for i, n in enumerate(lengths) if element.properties[i].length_kind):
             return None
         self.position += element.count * record.itemsize
         return rows

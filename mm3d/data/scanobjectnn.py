@@ -40,9 +40,7 @@ def scanobjectnn(
     check_split(split, ("train", "test"), "scanobjectnn")
     if variant not in VARIANTS:
         raise UserError(f"scanobjectnn: no variant {variant!r}; expected {', '.join(VARIANTS)}")
-    folder = find_folder(
-        root, ("main_split*",), ("h5_files", "ScanObjectNN/h5_files", "ScanObjectNN"), "ScanObjectNN"
-    )
+    folder = find_folder(root, ("main_split*",), ("h5_files", "ScanObjectNN/h5_files", "ScanObjectNN"), "ScanObjectNN")
     place, end = VARIANTS[variant]
     path = folder / place / f"{'training' if split == 'train' else 'test'}_{end}"
 

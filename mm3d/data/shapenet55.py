@@ -50,8 +50,7 @@ def shapenet55(
         synset = name.split("-")[0]
         if synset not in SYNSETS:
             raise UserError(
-                f"{lists[0]}: {name}: synset {synset!r} is not one of the 55; "
-                "expected names like 02691156-1a04e3ea.npy"
+                f"{lists[0]}: {name}: synset {synset!r} is not one of the 55; expected names like 02691156-1a04e3ea.npy"
             )
         labels.append(synsets.index(synset))
     paths = [folder / "shapenet_pc" / name for name in names]

@@ -65,9 +65,7 @@ def shapenetpart(
             [parts for _, parts in values], part_names, list(PARTS.values()), skipped,
         )  # fmt: skip
 
-    return cached(
-        "shapenetpart", [*paths, *lists, listing], {"split": split, "on_error": on_error}, build, cache_dir
-    )
+    return cached("shapenetpart", [*paths, *lists, listing], {"split": split, "on_error": on_error}, build, cache_dir)
 
 
 def _read_list(path: Path) -> list[str]:
@@ -75,11 +73,7 @@ def _read_list(path: Path) -> list[str]:
         items = json.loads("\n".join(read_lines(path)))
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: not valid JSON: {error}") from None
-    if (
-        not isinstance(items, list)
-        or not items
-        or not all(isinstance(i, str) and i.count("/") >= 1 for i in items)
-    ):
+    if not isinstance(items, list) or not items or not all(isinstance(i, str) and i.count("/") >= 1 for i in items):
         raise UserError(f"{path}: expected a JSON list of 'shape_data/<synset>/<shape>'")
     return items
 
@@ -96,7 +90,5 @@ def _read_shape(path: Path, kind: str) -> tuple[np.ndarray, np.ndarray]:
     check_points(str(path), points)
     wrong = ~np.isin(rows[:, 6], PARTS[kind])
     if wrong.any():
-        raise UserError(
-            f"{path}: part label {rows[wrong, 6][0]:g} is not one of {kind}; expected {list(PARTS[kind])}"
-        )
+        raise UserError(f"{path}: part label {rows[wrong, 6][0]:g} is not one of {kind}; expected {list(PARTS[kind])}")
     return points, rows[:, 6].astype(np.int64)

@@ -29,9 +29,7 @@ def _scan(variant: str) -> Loader:
 def _folder(path: str, split: str, on_error: OnError) -> PointClouds:
     has_splits = any((Path(path) / name).is_dir() for name in SPLITS)
     if not has_splits and split != "train":
-        raise NoSplit(
-            f"{path}: no folder {split!r} in it; expected train/ and {split}/ with a folder a class in each"
-        )
+        raise NoSplit(f"{path}: no folder {split!r} in it; expected train/ and {split}/ with a folder a class in each")
     return folder(path, on_error=on_error, split=split if has_splits else None)
 
 

@@ -51,8 +51,7 @@ def few_shot_episode(labels: np.ndarray, ways: int, shots: int, queries: int = 2
     eligible = ids[counts >= shots + queries]
     if len(eligible) < ways:
         raise UserError(
-            f"few-shot: {len(eligible)} of {len(ids)} classes have {shots} + {queries} samples; "
-            f"expected {ways}"
+            f"few-shot: {len(eligible)} of {len(ids)} classes have {shots} + {queries} samples; expected {ways}"
         )
     generator = np.random.default_rng(seed)
     classes = generator.choice(eligible, ways, replace=False)

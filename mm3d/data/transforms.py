@@ -33,9 +33,7 @@ def rotate_up_axis(points: Tensor, generator: torch.Generator, axis: int = 1) ->
 
 def random_rotation(generator: torch.Generator) -> Tensor:
     """(3, 3) float64 rotation matrix, uniform over SO(3): a normalised Gaussian quaternion."""
-    w, x, y, z = torch.nn.functional.normalize(
-        torch.randn(4, generator=generator, dtype=torch.float64), dim=0
-    )
+    w, x, y, z = torch.nn.functional.normalize(torch.randn(4, generator=generator, dtype=torch.float64), dim=0)
     return torch.stack([
         1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
         2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),

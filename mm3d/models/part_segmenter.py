@@ -31,7 +31,9 @@ class PartSegmenter(Pretrained, nn.Module):
         self.encoder = PatchEncoder(config.encoder)
         dim = config.encoder.dim
         width = dim * len(config.layers)
-        self.class_code = _perceptron(len(config.classes), 64, nn.LeakyReLU(0.2), bias=False) if config.classes else None
+        self.class_code = (
+            _perceptron(len(config.classes), 64, nn.LeakyReLU(0.2), bias=False) if config.classes else None
+        )
         self.spread = nn.Sequential(_perceptron(width + 3, 4 * dim), _perceptron(4 * dim, 1024))
         self.head = nn.Sequential(
             _perceptron(1024 + 2 * width + (64 if config.classes else 0), 512),

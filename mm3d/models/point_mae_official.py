@@ -108,14 +108,20 @@ def config_of(
     root = "MAE_encoder." if pretrain else ""
     try:
         dim = state[f"{root}norm.weight"].shape[0]
-        encoder = PatchEncoderConfig(groups=groups, group_size=group_size, dim=dim, depth=depth(f"{root}blocks.blocks."), heads=heads)
+        encoder = PatchEncoderConfig(
+            groups=groups, group_size=group_size, dim=dim, depth=depth(f"{root}blocks.blocks."), heads=heads
+        )
         if pretrain:
             given = state["increase_dim.0.weight"].shape[0] // 3
             if given != group_size:
-                raise UserError(f"{source}: predicts {given} points a patch, not {group_size}; give --group_size {given}")
+                raise UserError(
+                    f"{source}: predicts {given} points a patch, not {group_size}; give --group_size {given}"
+                )
             return PointMAEConfig(encoder, depth("MAE_decoder.blocks."), heads)
         count = state["cls_head_finetune.8.weight"].shape[0]
         hidden = state["cls_head_finetune.0.weight"].shape[0]
     except KeyError as error:
-        raise UserError(f"{source}: entry {error} is missing; expected Point-MAE's pretraining or classifier weights") from error
+        raise UserError(
+            f"{source}: entry {error} is missing; expected Point-MAE's pretraining or classifier weights"
+        ) from error
     return PointClassifierConfig(encoder, tuple(f"class {i}" for i in range(count)), hidden)

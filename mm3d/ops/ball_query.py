@@ -34,9 +34,7 @@ def ball_query(queries: Tensor, points: Tensor, radius: float, k: int) -> Tensor
         # Points outside get the number N, so the k smallest numbers are the first k inside, then N where none
         # is left.
         inside = torch.where(distances < limit, numbers, size)
-        found[clouds, rows, :size] = inside.topk(
-            min(k, size), dim=-1, largest=False, sorted=True
-        ).values.long()
+        found[clouds, rows, :size] = inside.topk(min(k, size), dim=-1, largest=False, sorted=True).values.long()
     first = found[..., :1]
     first = torch.where(first == size, 0, first)
     return torch.where(found == size, first, found)

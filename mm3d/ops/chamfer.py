@@ -64,9 +64,7 @@ class _NearestDistances(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         if a.device.type == "cpu" and min(a.shape[1], b.shape[1]) >= TREE_POINTS:
-            (d_ab, to_b), (d_ba, to_a) = (
-                tuple(t[..., 0] for t in knn(*pair, 1)) for pair in ((a, b), (b, a))
-            )
+            (d_ab, to_b), (d_ba, to_a) = (tuple(t[..., 0] for t in knn(*pair, 1)) for pair in ((a, b), (b, a)))
         else:
             d_ab, to_b, d_ba, to_a = _nearest(a, b)
         ctx.save_for_backward(a, b, to_b, to_a)

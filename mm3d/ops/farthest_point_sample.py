@@ -58,9 +58,7 @@ def farthest_point_sample(
 def _first(start: int | Tensor, batch: int, size: int, device: torch.device) -> Tensor:
     if isinstance(start, Tensor):
         if start.shape != (batch,) or start.dtype == torch.bool or start.is_floating_point():
-            raise ValueError(
-                f"start must be an int or integer ({batch},), got {tuple(start.shape)} {start.dtype}"
-            )
+            raise ValueError(f"start must be an int or integer ({batch},), got {tuple(start.shape)} {start.dtype}")
         if batch and not 0 <= int(start.min()) <= int(start.max()) < size:
             raise ValueError(f"start must be in [0, {size}), got {start.tolist()}")
         return start.to(device, torch.long)

@@ -42,10 +42,7 @@ def knn(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
     if not 1 <= k <= size:
         raise ValueError(f"k must be in [1, {size}], got {k}")
     queries, points = to_common_float(queries.detach(), points.detach())
-    if _tree_pays(queries, points):
-        candidates = _trees(queries, points, k)
-    else:
-        candidates = _all_distances(queries, points, k)
+    candidates = _trees(queries, points, k) if _tree_pays(queries, points) else _all_distances(queries, points, k)
     exact = (gather(points, candidates) - queries[:, :, None]).square_().sum(-1)
     distances, index = _ascending(exact, candidates)
     return distances[..., :k].contiguous(), index[..., :k].contiguous()
@@ -91,8 +88,6 @@ def _trees(queries: Tensor, points: Tensor, k: int) -> Tensor:
     index = torch.empty(*queries.shape[:2], k, dtype=torch.long)
     ranks = range(1, k + 1)  # a list of ranks, because k=1 as a number drops the last axis
     for cloud, query, out in zip(points.numpy(), queries.numpy(), index, strict=True):
-        tree = cKDTree(
-            cloud, leafsize=32, balanced_tree=False, compact_nodes=False
-        )  # cheap to build, used once
+        tree = cKDTree(cloud, leafsize=32, balanced_tree=False, compact_nodes=False)  # cheap to build, used once
         out.copy_(torch.from_numpy(tree.query(query, k=ranks)[1]))
     return index

@@ -23,9 +23,7 @@ def check_clouds(a: Tensor, b: Tensor, names: tuple[str, str], dimensions: int |
         if cloud.numel() == 0:
             raise ValueError(f"{name} is empty: shape {tuple(cloud.shape)}")
     if a.shape[0] != b.shape[0] or a.shape[2] != b.shape[2]:
-        raise ValueError(
-            f"{names[0]} {tuple(a.shape)} and {names[1]} {tuple(b.shape)} differ in batch or in dimension"
-        )
+        raise ValueError(f"{names[0]} {tuple(a.shape)} and {names[1]} {tuple(b.shape)} differ in batch or in dimension")
     if a.device != b.device:
         raise ValueError(f"{names[0]} is on {a.device}, {names[1]} on {b.device}")
 

@@ -53,9 +53,7 @@ def in_process(rank: int, port: int, folder: str) -> None:
             for p in module.parameters():
                 dist.all_reduce(p.grad)
             gradients = {name: p.grad for name, p in module.named_parameters()}
-            results.append(
-                (first.detach(), x.grad, gradients, module.state_dict(), module.eval()(x).detach())
-            )
+            results.append((first.detach(), x.grad, gradients, module.state_dict(), module.eval()(x).detach()))
     torch.save(results, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
@@ -81,9 +79,7 @@ def test_two_processes_compute_the_statistics_of_the_whole_batch(tmp_path: Path)
         for state in (a[3], b[3]):
             torch.testing.assert_close(dict(state), dict(module.state_dict()), rtol=1e-5, atol=1e-5)
         if settings != {"track_running_stats": False}:
-            torch.testing.assert_close(
-                torch.cat([a[4], b[4]]), module.eval()(x).detach(), rtol=1e-5, atol=1e-5
-            )
+            torch.testing.assert_close(torch.cat([a[4], b[4]]), module.eval()(x).detach(), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -21,9 +21,7 @@ def draw(*shape: int) -> torch.Tensor:
 def test_scaled_cosine_error_of_an_angle(angle: float, gamma: float, scale: float) -> None:
     first = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
     second = scale * torch.tensor([[math.cos(angle), math.sin(angle)]], dtype=torch.float64)
-    assert float(scaled_cosine_error(first, second, gamma)) == pytest.approx(
-        (1 - math.cos(angle)) ** gamma, abs=1e-9
-    )
+    assert float(scaled_cosine_error(first, second, gamma)) == pytest.approx((1 - math.cos(angle)) ** gamma, abs=1e-9)
 
 
 def test_scaled_cosine_error_at_its_ends() -> None:
@@ -47,9 +45,7 @@ def test_gradients() -> None:
     loss = contrast(query, keys)
     (gradient,) = torch.autograd.grad(loss, query)
     step = 1e-2 * gradient / gradient.norm()
-    assert float(loss.detach() - contrast(query - step, keys)) == pytest.approx(
-        1e-2 * float(gradient.norm()), rel=0.05
-    )
+    assert float(loss.detach() - contrast(query - step, keys)) == pytest.approx(1e-2 * float(gradient.norm()), rel=0.05)
 
 
 def test_cross_entropy_of_known_probabilities() -> None:

@@ -126,9 +126,7 @@ def test_gradients_flow_through_merge_and_fill(mask: Mask) -> None:
         torch.randn(2, dtype=torch.float64, requires_grad=True),
     )
     assert torch.autograd.gradcheck(lambda t, m: mask.merge(mask.select_visible(t), m), (tokens, token))
-    assert torch.autograd.gradcheck(
-        lambda t: mask.merge(mask.select_visible(t), mask.select_hidden(t)), tokens
-    )
+    assert torch.autograd.gradcheck(lambda t: mask.merge(mask.select_visible(t), mask.select_hidden(t)), tokens)
     assert torch.autograd.gradcheck(mask.fill, (tokens, token))
     (shared,) = torch.autograd.grad(mask.fill(tokens, token).sum(), token)
     assert torch.equal(shared, torch.full((2,), float(mask.hidden.sum()), dtype=torch.float64))
@@ -198,9 +196,7 @@ def test_with_a_generator_a_sample_the_batch_does_not_matter() -> None:
         assert torch.equal(random_mask((1, 20), 0.5, [generator(i)]).hidden[0], dense.hidden[i])
         alone = random_mask_packed([lengths[i]], 0.5, [generator(i)])
         assert torch.equal(alone.hidden, packed.hidden[packed.offsets[i] : packed.offsets[i + 1]])
-        assert torch.equal(
-            block_mask(positions[i : i + 1], (0.2, 0.6), [generator(i)]).hidden[0], block.hidden[i]
-        )
+        assert torch.equal(block_mask(positions[i : i + 1], (0.2, 0.6), [generator(i)]).hidden[0], block.hidden[i])
     for wrong in ([generator(0)], [generator(i) for i in range(6)]):
         with pytest.raises(ValueError, match="generators for 5 samples"):
             random_mask((5, 20), 0.5, wrong)

@@ -42,9 +42,7 @@ class Net(Pretrained, nn.Module):
         if config.layers < 1:
             raise ValueError("layers is at least 1")
         self.config = config
-        self.layers = nn.ModuleList(
-            nn.Linear(config.inner.width, config.inner.width) for _ in range(config.layers)
-        )
+        self.layers = nn.ModuleList(nn.Linear(config.inner.width, config.inner.width) for _ in range(config.layers))
         self.norm = nn.BatchNorm1d(config.inner.width)
 
 
@@ -112,9 +110,7 @@ def test_missing_and_wrong_folders(tmp_path: Path) -> None:
         Net(NetConfig()).save_pretrained(tmp_path / "file")
 
 
-@pytest.mark.parametrize(
-    "content", ["{", "[]", "{}", '{"model": "Net"}', '{"model": "Net", "config": 3}', "\xff"]
-)
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"model": "Net"}', '{"model": "Net", "config": 3}', "\xff"])
 def test_unreadable_descriptions(tmp_path: Path, content: str) -> None:
     saved(tmp_path)
     (tmp_path / "model.json").write_text(content, encoding="latin-1")
@@ -149,9 +145,7 @@ def test_truncated_weights(tmp_path: Path, keep: int) -> None:
 
 
 def test_weights_of_another_architecture(tmp_path: Path) -> None:
-    with refused(
-        r"x: weights of another architecture than Net: 2 missing \(layers.1.weight, layers.1.bias\)"
-    ):
+    with refused(r"x: weights of another architecture than Net: 2 missing \(layers.1.weight, layers.1.bias\)"):
         load_strictly(Net(NetConfig(layers=2)), Net(NetConfig()).state_dict(), "x")
     with refused(r"2 unexpected \(layers.1.weight"):
         load_strictly(Net(NetConfig()), Net(NetConfig(layers=2)).state_dict(), "x")

@@ -43,9 +43,7 @@ def test_positions_are_added_before_every_block() -> None:
     outputs = model.layers(x, position)
     assert torch.allclose(outputs[0], one, atol=1e-12)
     assert torch.allclose(outputs[1], two, atol=1e-12)
-    assert torch.allclose(
-        model(x, position), F.layer_norm(two, (8,), model.norm.weight, model.norm.bias), atol=1e-12
-    )
+    assert torch.allclose(model(x, position), F.layer_norm(two, (8,), model.norm.weight, model.norm.bias), atol=1e-12)
     assert not torch.allclose(model(x, position), model(x + position), atol=1e-3)
     assert torch.allclose(model(x), model(x, torch.zeros_like(x)))
 

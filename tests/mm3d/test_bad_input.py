@@ -88,9 +88,7 @@ def test_a_bad_file_in_training_data_stops(bad: Path, recipe: Path, tmp_path: Pa
     assert BAD_FILES[bad.name][1] in error
 
 
-def test_a_bad_file_to_embed_or_reconstruct(
-    bad: Path, pretrained: Path, clouds: Path, tmp_path: Path
-) -> None:
+def test_a_bad_file_to_embed_or_reconstruct(bad: Path, pretrained: Path, clouds: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     good = clouds / "test/ball/0.npy"
@@ -160,9 +158,7 @@ def test_data_that_is_not_there(data: str, said: str, recipe: Path, tmp_path: Pa
     refused_run(tmp_path / "run", "pretrain", recipe, "--data", data, names=said)
 
 
-def test_a_bad_validation_split_is_not_taken_for_a_missing_one(
-    pretrained: Path, task: Path, tmp_path: Path
-) -> None:
+def test_a_bad_validation_split_is_not_taken_for_a_missing_one(pretrained: Path, task: Path, tmp_path: Path) -> None:
     data = write_clouds(tmp_path / "clouds", train=3, test=1)
     shutil.copytree(data / "test", data / "val")
     (data / "val/box/0.npy").write_bytes(b"no array")
@@ -275,9 +271,7 @@ def test_settings_that_do_not_fit(words: tuple, said: str, recipe: Path, tmp_pat
         (("demo", "--seed", "-1"), "--seed -1"),
     ],
 )
-def test_words_that_are_not_known(
-    words: tuple, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_words_that_are_not_known(words: tuple, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     refused(*words, names=said)
     assert not list(tmp_path.iterdir())
@@ -298,9 +292,7 @@ def test_more_gpus_than_there_are(recipe: Path, tmp_path: Path, monkeypatch: pyt
     refused_run(tmp_path / "run", *words, names="run.devices 3: this machine has 2")
 
 
-def test_a_tracker_that_is_not_installed(
-    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tracker_that_is_not_installed(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.training.trackers.find_spec", lambda name: None)
     words = ("pretrain", recipe, "--run.trackers", "[wandb]")
     refused_run(tmp_path / "run", *words, names="pip install 'mm-beyond[wandb]'")
@@ -430,9 +422,7 @@ def test_official_checkpoints_that_do_not_fit(pretrained: Path, tmp_path: Path) 
     whole = path.read_bytes()
     sizes = ("--heads", 3, "--groups", 8, "--group_size", 8)
     assert "give --group_size 8" in refused("convert", path, out, "--heads", 3, names=path)
-    assert "heads 5: do not divide dim 24" in refused(
-        "convert", path, out, "--heads", 5, *sizes[2:], names=path
-    )
+    assert "heads 5: do not divide dim 24" in refused("convert", path, out, "--heads", 5, *sizes[2:], names=path)
     refused("convert", path, out, *sizes[:2], "--groups", 0, *sizes[4:], names=path)
     for content in (whole[:-100], whole[:50], b"", b"PK\x03\x04 no archive"):
         path.write_bytes(content)
@@ -533,9 +523,7 @@ def test_segmentation_that_cannot_be(
     refused_run(tmp_path / "ft", "finetune", pretrained, "--recipe", task, *given, names=said)
 
 
-def test_models_that_cannot_do_what_is_asked(
-    pretrained: Path, clouds: Path, task: Path, tmp_path: Path
-) -> None:
+def test_models_that_cannot_do_what_is_asked(pretrained: Path, clouds: Path, task: Path, tmp_path: Path) -> None:
     data = write_arrays(tmp_path / "parts.npz", **PARTS)
     for name, words in (("class", ()), ("parts", ("--task", "segmentation", "--data", data))):
         assert command("finetune", pretrained, "--recipe", task, "--out", tmp_path / name, *words).status == 0

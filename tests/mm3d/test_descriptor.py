@@ -16,7 +16,8 @@ def cloud(seed: int, count: int = 300) -> np.ndarray:
 
 def test_two_points_by_hand() -> None:
     values = descriptor(np.array([[-3.0, 1.0, 1.0], [5.0, 1.0, 1.0]]))
-    assert values.shape == (144,) and values.dtype == np.float32
+    assert values.shape == (144,)
+    assert values.dtype == np.float32
     assert values[63] == 1.0  # their distance is the diameter, 2
     assert values[64 + 31] == 1.0  # both lie on the unit sphere
     assert values[96] == values[111] == 0.5  # x at -1 and at 1
@@ -30,7 +31,8 @@ def test_invariances() -> None:
     assert np.abs(descriptor(points * 7.5 + (3, -2, 9)) - base).max() < 0.01
     assert np.abs(descriptor(np.random.default_rng(1).permutation(points)) - base).max() < 1e-6
     turned = descriptor(points @ Rotation.from_euler("xyz", (0.4, 1.0, 2.0)).as_matrix())
-    assert np.abs(turned[:96] - base[:96]).max() < 0.01 and np.abs(turned[96:] - base[96:]).max() > 0.05
+    assert np.abs(turned[:96] - base[:96]).max() < 0.01
+    assert np.abs(turned[96:] - base[96:]).max() > 0.05
 
 
 def test_large_clouds_are_sampled_by_the_seed() -> None:
@@ -43,7 +45,9 @@ def test_large_clouds_are_sampled_by_the_seed() -> None:
 @pytest.mark.parametrize("points", [np.zeros((1, 3)), np.full((20, 3), 5.0)])
 def test_degenerate_clouds_stay_finite(points: np.ndarray) -> None:
     values = descriptor(points)
-    assert np.isfinite(values).all() and values[0] == 1.0 and values[64] == 1.0
+    assert np.isfinite(values).all()
+    assert values[0] == 1.0
+    assert values[64] == 1.0
 
 
 def test_batches_and_errors() -> None:
@@ -52,7 +56,7 @@ def test_batches_and_errors() -> None:
     assert rows.shape == (3, 144)
     assert all(np.array_equal(row, descriptor(c, 1)) for row, c in zip(rows, clouds, strict=True))
     clouds[1][7, 0] = np.nan
-    with pytest.raises(UserError, match="cloud 1: .*NaN"):
+    with pytest.raises(UserError, match=r"cloud 1: .*NaN"):
         descriptors(clouds)
     with pytest.raises(UserError, match=r"expected \(N, 3\)"):
         descriptor(np.zeros((0, 3)))
@@ -71,7 +75,5 @@ def test_the_floor_on_furniture(shared: Path) -> None:
     with np.load(shared / "data" / "shapes" / "furniture_2048.npz") as file:
         labels, split, points = file["shape_label"], file["split"], file["points"]
     train, test = (labels >= 0) & (split == 0), (labels >= 0) & (split == 1)
-    accuracy = descriptor_forest(
-        descriptors(points[train]), labels[train], descriptors(points[test]), labels[test], 0
-    )
+    accuracy = descriptor_forest(descriptors(points[train]), labels[train], descriptors(points[test]), labels[test], 0)
     assert 0.66 < accuracy < 0.80

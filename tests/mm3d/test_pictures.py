@@ -36,7 +36,10 @@ def test_reconstructions_are_a_png_of_the_expected_size(tmp_path: Path) -> None:
     assert all(column.std() > 0.02 for column in columns)
     orange = [(column[:, :, 0] - column[:, :, 2] > 0.3).mean() for column in columns]
     blue = [(column[:, :, 2] - column[:, :, 0] > 0.3).mean() for column in columns]
-    assert orange[0] == orange[1] == blue[0] == 0 and orange[2] > 0.02 and blue[1] > 0.02 and blue[2] > 0
+    assert orange[0] == orange[1] == blue[0] == 0
+    assert orange[2] > 0.02
+    assert blue[1] > 0.02
+    assert blue[2] > 0
 
 
 def test_plain_tuples_and_empty_parts_will_do(tmp_path: Path) -> None:
@@ -50,7 +53,8 @@ def test_clouds(tmp_path: Path) -> None:
     points = shape(0).input
     grid = [[(points, "#009E73", "a"), (points, np.abs(points), "b")], [(points, VISIBLE, "")]]
     image = imread(plot_clouds(grid, tmp_path / "c.png", up="z"))
-    assert image.shape == (2 * (PANEL + 26), 2 * PANEL, 4) and image[:, :, :3].std() > 0.02
+    assert image.shape == (2 * (PANEL + 26), 2 * PANEL, 4)
+    assert image[:, :, :3].std() > 0.02
     assert (image[PANEL + 26 :, PANEL:, :3] == 1).all()  # the row with one cloud
     with pytest.raises(ValueError, match="colours for"):
         plot_clouds([[(points, np.zeros((2, 3)), "a")]], tmp_path / "c.png")
@@ -81,9 +85,9 @@ def test_view_is_a_rotation_with_the_vertical_axis_up(up: str) -> None:
     assert turned @ turned.T == pytest.approx(np.eye(3))
     assert np.linalg.det(turned) == pytest.approx(1.0)
     vertical = turned["xyz".index(up)]
-    assert (
-        vertical[0] == pytest.approx(0) and vertical[1] > 0.9 and vertical[2] > 0
-    )  # its top leans to the viewer
+    assert vertical[0] == pytest.approx(0)
+    assert vertical[1] > 0.9
+    assert vertical[2] > 0
 
 
 def test_the_nearest_ball_hides_the_others() -> None:
@@ -96,11 +100,10 @@ def test_the_nearest_ball_hides_the_others() -> None:
 
 
 def test_a_ball_has_its_radius_and_place() -> None:
-    image = render(
-        np.array([[0.55, 0.0, 0.0]]), np.zeros((1, 3)), 220, 0.1, azimuth=0, elevation=0, ground=-5.0
-    )
+    image = render(np.array([[0.55, 0.0, 0.0]]), np.zeros((1, 3)), 220, 0.1, azimuth=0, elevation=0, ground=-5.0)
     rows, columns = np.nonzero(image.sum(axis=2) < 1.5)  # REACH 1.1: 100 pixels a unit
-    assert rows.mean() == pytest.approx(109.5, abs=1) and columns.mean() == pytest.approx(110 + 55, abs=1)
+    assert rows.mean() == pytest.approx(109.5, abs=1)
+    assert columns.mean() == pytest.approx(110 + 55, abs=1)
     assert len(rows) == pytest.approx(np.pi * 10**2, rel=0.06)
 
 
@@ -116,7 +119,8 @@ def test_figure_has_three_scenes_with_equal_axes_and_one_legend_entry_a_kind() -
     assert [len(trace.x) for trace in figure.data] == [300, 120, 120, 180]
     assert [trace.name for trace in figure.data if trace.showlegend] == ["input", "given", "reconstructed"]
     for scene in (figure.layout.scene, figure.layout.scene2, figure.layout.scene3):
-        assert scene.aspectmode == "cube" and scene.xaxis.range == scene.yaxis.range == scene.zaxis.range
+        assert scene.aspectmode == "cube"
+        assert scene.xaxis.range == scene.yaxis.range == scene.zaxis.range
     # handedness is kept: the three drawn axes, as functions of the input's, have determinant +1
     drawn = np.stack([figure.data[0].x, figure.data[0].y, figure.data[0].z], axis=1)
     centred = row.input - (row.input.min(0) + row.input.max(0)) / 2

@@ -52,18 +52,12 @@ def test_pretraining_leaves_a_run_that_explains_itself(pretrained: Path, clouds:
     assert load_model(pretrained).config.encoder.groups == 8
 
 
-def test_resuming_a_finished_run_does_nothing_and_says_so(
-    pretrained: Path, recipe: Path, tmp_path: Path
-) -> None:
+def test_resuming_a_finished_run_does_nothing_and_says_so(pretrained: Path, recipe: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(pretrained, run)
-    before = {
-        name: (run / name).read_bytes() for name in ("weights.safetensors", "metrics.jsonl", "report.html")
-    }
+    before = {name: (run / name).read_bytes() for name in ("weights.safetensors", "metrics.jsonl", "report.html")}
     for words in ((recipe, "--out", run), (run,)):
-        assert "this run is finished, all 6 steps were done already" in done(
-            command("pretrain", *words, "--resume")
-        )
+        assert "this run is finished, all 6 steps were done already" in done(command("pretrain", *words, "--resume"))
         assert before == {name: (run / name).read_bytes() for name in before}
 
 
@@ -103,9 +97,7 @@ def test_probe_prints_a_table_and_writes_it(pretrained: Path, clouds: Path, tmp_
         ("pairwise distances (no learning)", "400 extra trees"),
     }
     assert all(0 <= row["mean"] <= 1 for row in rows.values())
-    assert (
-        rows["pairwise distances (no learning)", "400 extra trees"]["mean"] == 1
-    )  # the shapes are that different
+    assert rows["pairwise distances (no learning)", "400 extra trees"]["mean"] == 1  # the shapes are that different
 
 
 def test_probe_without_controls_writes_into_the_run(pretrained: Path, clouds: Path, tmp_path: Path) -> None:
@@ -117,9 +109,7 @@ def test_probe_without_controls_writes_into_the_run(pretrained: Path, clouds: Pa
     assert [row["probe"] for row in json.loads((run / "probe.json").read_text())["results"]] == ["knn"]
 
 
-def test_finetuning_with_two_seeds_and_votes(
-    pretrained: Path, clouds: Path, task: Path, tmp_path: Path
-) -> None:
+def test_finetuning_with_two_seeds_and_votes(pretrained: Path, clouds: Path, task: Path, tmp_path: Path) -> None:
     words = (pretrained, "--recipe", task, "--out", tmp_path / "ft", "--seeds", 2, "--votes", 2)
     out = done(command("finetune", *words))
     assert "classification, 2 seed(s)" in out
@@ -132,14 +122,10 @@ def test_finetuning_with_two_seeds_and_votes(
     assert isinstance(model, PointClassifier)
     assert model.config.classes == SHAPES
     assert done(command("finetune", *words, "--resume")) == out
-    assert "12 x 48" in done(
-        command("embed", tmp_path / "ft/seed-0", clouds / "test", "-o", tmp_path / "x.npz")
-    )
+    assert "12 x 48" in done(command("embed", tmp_path / "ft/seed-0", clouds / "test", "-o", tmp_path / "x.npz"))
 
 
-def test_finetuning_from_scratch_takes_sizes_and_not_weights(
-    pretrained: Path, task: Path, tmp_path: Path
-) -> None:
+def test_finetuning_from_scratch_takes_sizes_and_not_weights(pretrained: Path, task: Path, tmp_path: Path) -> None:
     still = ("--optim.lr", 0, "--optim.warmup_lr", 0, "--optim.min_lr", 0)
     for name, words in (("with", ()), ("without", ("--scratch",))):
         done(command("finetune", pretrained, "--recipe", task, "--out", tmp_path / name, *words, *still))
@@ -211,9 +197,7 @@ def write_shapenetpart(root: Path) -> Path:
 
 def test_segmentation_of_shapes_with_classes(pretrained: Path, tmp_path: Path) -> None:
     data = write_shapenetpart(tmp_path / "shapenetpart")
-    task = write_recipe(
-        tmp_path / "task.yaml", TASK, task="segmentation", data=f"shapenetpart:{data}", votes=2
-    )
+    task = write_recipe(tmp_path / "task.yaml", TASK, task="segmentation", data=f"shapenetpart:{data}", votes=2)
     out = done(command("finetune", pretrained, "--recipe", task, "--out", tmp_path / "seg"))
     assert "class_miou" in out
     model = load_model(tmp_path / "seg/seed-0")
@@ -234,9 +218,7 @@ def test_classification_learns_what_is_trivial(pretrained: Path, task: Path, tmp
 
 def test_embedding_files_of_the_user(pretrained: Path, clouds: Path, tmp_path: Path) -> None:
     one = clouds / "test/ball/0.npy"
-    assert "13 x 48" in done(
-        command("embed", pretrained, one, clouds / "test", "-o", tmp_path / "features.npz")
-    )
+    assert "13 x 48" in done(command("embed", pretrained, one, clouds / "test", "-o", tmp_path / "features.npz"))
     with np.load(tmp_path / "features.npz", allow_pickle=False) as arrays:
         features, files = arrays["features"], arrays["files"]
     assert files[0] == files[1] == str(one)

@@ -94,9 +94,7 @@ def test_a_domain_without_layouts_has_no_option_for_them() -> None:
         list_command("mmgraph", ["--data"])
 
 
-def test_errors_are_one_line_and_status_2(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_errors_are_one_line_and_status_2(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MM_BEYOND_TRACEBACK", raising=False)
 
     def fail(words: list[str]) -> None:
@@ -104,10 +102,7 @@ def test_errors_are_one_line_and_status_2(
 
     commands = [Command("fail", "", "fails", fail)]
     assert run("program", "about", commands, ["fail"]) == 2
-    assert (
-        capsys.readouterr().err
-        == "error: reading .thing files needs thing: pip install 'mm-beyond[things]'\n"
-    )
+    assert capsys.readouterr().err == "error: reading .thing files needs thing: pip install 'mm-beyond[things]'\n"
     assert run("program", "about", commands, ["fial"]) == 2
     assert capsys.readouterr().err == "error: program has no command 'fial'; did you mean 'fail'?\n"
     monkeypatch.setenv("MM_BEYOND_TRACEBACK", "1")

@@ -41,9 +41,7 @@ class Kind:
 
 
 EXTRA: dict[str, tuple[Any, Any, str]] = {"out": (str, None, "run folder"), "resume": (bool, False, "go on")}
-TEXT = (
-    "# Somebody et al., 2024\n# parameters: 12\nmodel: {mask: block, encoder: {dim: 16}}\noptim: {lr: 0.01}\n"
-)
+TEXT = "# Somebody et al., 2024\n# parameters: 12\nmodel: {mask: block, encoder: {dim: 16}}\noptim: {lr: 0.01}\n"
 
 
 @pytest.fixture(autouse=True)
@@ -101,9 +99,7 @@ def test_unknown_recipes() -> None:
 
 def test_defaults_then_recipe_then_command_line() -> None:
     kind, options = parsed()
-    assert kind == Kind(
-        model=Model(Encoder(16), "block", (1, 2)), optim=OptimConfig(lr=0.01, lr_update="epoch")
-    )
+    assert kind == Kind(model=Model(Encoder(16), "block", (1, 2)), optim=OptimConfig(lr=0.01, lr_update="epoch"))
     assert options == {"out": None, "resume": False}
     kind, options = parsed(
         "--model.encoder.dim", "32", "--model.layers=[3]", "--optim.betas", "[0.8,0.9]", "--optim.clip_norm=2",

@@ -120,9 +120,7 @@ def test_part_miou_without_classes_is_sklearns_jaccard() -> None:
 
     generator = np.random.default_rng(2)
     targets = [generator.integers(0, 5, n) for n in (30, 50, 20)]
-    predictions = [
-        np.where(generator.random(len(t)) < 0.7, t, generator.integers(0, 5, len(t))) for t in targets
-    ]
+    predictions = [np.where(generator.random(len(t)) < 0.7, t, generator.integers(0, 5, len(t))) for t in targets]
     result = metrics.part_miou_without_classes(predictions, targets)
     per_shape = [jaccard_score(t, p, average="macro") for t, p in zip(targets, predictions, strict=True)]
     pooled = jaccard_score(np.concatenate(targets), np.concatenate(predictions), average=None)

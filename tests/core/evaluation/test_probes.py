@@ -41,12 +41,8 @@ def test_separable_clusters_are_read_without_error(name: str) -> None:
 def test_random_labels_give_chance(name: str) -> None:
     data = clusters(1, 1.0, count=400)
     generator = np.random.default_rng(3)
-    random = ProbeData(
-        data.train_x, generator.integers(0, 4, 400), data.test_x, generator.integers(0, 4, 400)
-    )
-    assert (
-        abs(METHODS[name](random, 0).accuracy - 0.25) < 0.1
-    )  # more than four deviations of 400 fair guesses
+    random = ProbeData(data.train_x, generator.integers(0, 4, 400), data.test_x, generator.integers(0, 4, 400))
+    assert abs(METHODS[name](random, 0).accuracy - 0.25) < 0.1  # more than four deviations of 400 fair guesses
 
 
 @pytest.mark.parametrize("name", list(METHODS))
@@ -119,7 +115,8 @@ def test_every_class_once_needs_a_grid_of_one_value() -> None:
     with pytest.raises(UserError, match="single member"):
         linear_svm(data, 0)
     result = linear_svm(data, 0, grid=(1.0,))
-    assert result.value == 1.0 and np.isnan(result.validation_accuracy)
+    assert result.value == 1.0
+    assert np.isnan(result.validation_accuracy)
     assert knn(data, 0, grid=(1,)).accuracy == 1.0
     with pytest.raises(UserError, match="more than the 4"):
         knn(data, 0, grid=(5,))
@@ -187,7 +184,8 @@ def test_probe_runs_every_method_and_seed_and_prints_a_table() -> None:
         "knn": [0, 1],
     }
     table = probe_table(results)
-    assert "1.000 ± 0.000" in table.text() and "k = 1" in table.text()
+    assert "1.000 ± 0.000" in table.text()
+    assert "k = 1" in table.text()
     with pytest.raises(UserError, match="forest: no such probe; expected one of linear_svm"):
         probe(clusters(12, 0.05), ("forest",))
 

@@ -18,7 +18,8 @@ def features(count: int, width: int = 8) -> tuple[np.ndarray, np.ndarray]:
 def test_tsne_is_seeded_and_keeps_clusters_apart() -> None:
     x, labels = features(90)
     flat, method = plane(x, seed=1)
-    assert method == "t-SNE" and flat.shape == (90, 2)
+    assert method == "t-SNE"
+    assert flat.shape == (90, 2)
     assert np.array_equal(flat, plane(x, seed=1)[0])
     distances = np.linalg.norm(flat[:, None] - flat, axis=2) + np.diag(np.full(90, np.inf))
     assert (labels[distances.argmin(axis=1)] == labels).mean() > 0.95

@@ -57,12 +57,13 @@ def test_nothing_in_the_page_points_to_the_network(png: Path) -> None:
         for name in ("src", "href", "srcset", "data", "action", "poster"):
             assert (attributes.get(name) or "data:").startswith("data:"), (tag, attributes)
     outside_scripts = re.sub(r"<script.*?</script>", "", html, flags=re.S)
-    assert "http://" not in outside_scripts and "https://" not in outside_scripts
-    assert "url(" not in outside_scripts and "@import" not in outside_scripts
-    policies = [
-        a["content"] for t, a in tags if t == "meta" and a.get("http-equiv") == "Content-Security-Policy"
-    ]
-    assert len(policies) == 1 and str(policies[0]).startswith("default-src 'none'")
+    assert "http://" not in outside_scripts
+    assert "https://" not in outside_scripts
+    assert "url(" not in outside_scripts
+    assert "@import" not in outside_scripts
+    policies = [a["content"] for t, a in tags if t == "meta" and a.get("http-equiv") == "Content-Security-Policy"]
+    assert len(policies) == 1
+    assert str(policies[0]).startswith("default-src 'none'")
 
 
 def test_plotly_is_embedded_once_and_only_when_needed(png: Path) -> None:
@@ -70,7 +71,8 @@ def test_plotly_is_embedded_once_and_only_when_needed(png: Path) -> None:
 
     html = full_page(png).html()
     assert html.count(get_plotlyjs()[:500]) == 1
-    assert html.count('id="figure-1"') == 1 and html.count('id="figure-2"') == 1
+    assert html.count('id="figure-1"') == 1
+    assert html.count('id="figure-2"') == 1
     assert html.count("function moved(event)") == 1  # only the figure that asked for it
     assert len(Page("x").html()) < 5000
 

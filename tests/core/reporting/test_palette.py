@@ -18,8 +18,8 @@ def test_rgb() -> None:
 
 
 def test_the_three_kinds_of_points_differ_in_lightness_too() -> None:
-    lightness = sorted(
-        0.2126 * r + 0.7152 * g + 0.0722 * b for r, g, b in map(rgb, (INPUT, VISIBLE, RECONSTRUCTED))
-    )
-    assert lightness[1] - lightness[0] > 0.08 and lightness[2] - lightness[1] > 0.08
-    assert VISIBLE in CATEGORICAL and RECONSTRUCTED in CATEGORICAL
+    lightness = sorted(0.2126 * r + 0.7152 * g + 0.0722 * b for r, g, b in map(rgb, (INPUT, VISIBLE, RECONSTRUCTED)))
+    assert lightness[1] - lightness[0] > 0.08
+    assert lightness[2] - lightness[1] > 0.08
+    assert VISIBLE in CATEGORICAL
+    assert RECONSTRUCTED in CATEGORICAL

@@ -11,9 +11,7 @@ from tiny_training import TinyData
 from core.errors import UserError
 from core.training.data import Plan, make_plan, microbatches
 
-SIZES = st.tuples(
-    st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 5), st.integers(0, 7)
-)
+SIZES = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 5), st.integers(0, 7))
 
 
 def plan_of(sizes: tuple[int, int, int, int, int]) -> Plan:
@@ -55,9 +53,7 @@ def test_processes_and_parts_together_are_one_batch(sizes: tuple[int, int, int, 
     parts = [list(plan.parts(0, 4, rank)) for rank in range(plan.world)]
     for step, batch in enumerate(whole.parts(0, 4, 0)):
         pieces = [
-            parts[rank][step * plan.accumulate + part]
-            for part in range(plan.accumulate)
-            for rank in range(plan.world)
+            parts[rank][step * plan.accumulate + part] for part in range(plan.accumulate) for rank in range(plan.world)
         ]
         assert [place for piece in pieces for place in piece] == batch
         assert len({len(piece) for piece in pieces}) == 1

@@ -343,12 +343,10 @@ def test_a_run_folder_from_start_to_end(whole: Path, tmp_path: Path) -> None:
     assert_same(tmp_path / "run", whole)
 
 
-def test_settings_that_cannot_work_leave_no_folder_in_the_way(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_settings_that_cannot_work_leave_no_folder_in_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.training.trackers.find_spec", lambda name: None)
     for settings in ({"batch_size": 27}, {"batch_size": 4, "accumulate": 3}):
-        with pytest.raises(UserError, match="train.batch_size"):
+        with pytest.raises(UserError, match=r"train.batch_size"):
             train(tmp_path / "run", recipe(train=settings))
     with pytest.raises(UserError, match="tensorboard"):
         train(tmp_path / "run", recipe(run={"trackers": ["tensorboard"]}))

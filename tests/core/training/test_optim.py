@@ -60,10 +60,7 @@ CONFIG = OptimConfig(lr=1.0, warmup_lr=0.1, min_lr=0.01, warmup_epochs=4)
 
 @given(epoch=st.floats(0, EPOCHS))
 def test_schedule_in_closed_form(epoch: float) -> None:
-    if epoch < 4:
-        expected = 0.1 + 0.9 * epoch / 4
-    else:
-        expected = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * epoch / EPOCHS))
+    expected = 0.1 + 0.9 * epoch / 4 if epoch < 4 else 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * epoch / EPOCHS))
     assert learning_rate(CONFIG, epoch, EPOCHS) == pytest.approx(expected)
     by_epoch = OptimConfig(lr=1.0, warmup_lr=0.1, min_lr=0.01, warmup_epochs=4, lr_update="epoch")
     assert learning_rate(by_epoch, epoch, EPOCHS) == learning_rate(CONFIG, math.floor(epoch), EPOCHS)

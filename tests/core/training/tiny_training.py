@@ -46,9 +46,7 @@ class TinyRecipe:
     model: TinyConfig = field(default_factory=TinyConfig)
     optim: OptimConfig = field(default_factory=lambda: OptimConfig(lr=2e-2, warmup_epochs=0.5))
     train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=3, batch_size=4))
-    run: RunConfig = field(
-        default_factory=lambda: RunConfig(accelerator="cpu", threads=1, log_steps=1, save_steps=2)
-    )
+    run: RunConfig = field(default_factory=lambda: RunConfig(accelerator="cpu", threads=1, log_steps=1, save_steps=2))
     samples: int = 26
     slow: float = 0.0
     system: str = "tiny"
@@ -157,9 +155,7 @@ def determined_weights(folder: Path) -> dict[str, Tensor]:
     from core.training.checkpoint import checkpoints
 
     state = load_file(checkpoints(folder / "state")[-1] / "state.safetensors")
-    weights = {
-        name: t for name, t in load_file(folder / "weights.safetensors").items() if "running_mean" not in name
-    }
+    weights = {name: t for name, t in load_file(folder / "weights.safetensors").items() if "running_mean" not in name}
     for name, tensor in weights.items():
         if f"optimizer/{name}/exp_avg_sq" in state:
             noise = state[f"optimizer/{name}/exp_avg_sq"].sqrt() < 1e-7

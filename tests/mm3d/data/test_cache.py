@@ -76,9 +76,7 @@ def test_the_key_sees_parameters_size_time_and_version(source: Path, monkeypatch
     assert build.calls == 5
 
 
-@pytest.mark.parametrize(
-    "damage", ["no json", "half json", "half array", "no array", "empty folder", "wrong counts"]
-)
+@pytest.mark.parametrize("damage", ["no json", "half json", "half array", "no array", "empty folder", "wrong counts"])
 def test_a_damaged_entry_is_built_again(source: Path, own_cache: Path, damage: str) -> None:
     get(source, Build())
     (folder,) = entries(own_cache)

@@ -21,9 +21,7 @@ def make(sizes: list[int], dtype: type = np.float32, with_parts: bool = False) -
 
 
 @given(sizes_strategy, st.booleans(), st.data())
-def test_pack_and_subset_give_back_every_cloud(
-    sizes: list[int], with_parts: bool, data: st.DataObject
-) -> None:
+def test_pack_and_subset_give_back_every_cloud(sizes: list[int], with_parts: bool, data: st.DataObject) -> None:
     generator = np.random.default_rng(len(sizes))
     clouds = [generator.normal(size=(n, 3)).astype(np.float32) for n in sizes]
     packed = make(sizes, with_parts=with_parts)

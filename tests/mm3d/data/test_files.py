@@ -117,9 +117,7 @@ def mesh_files() -> dict[str, str | bytes]:
     mixed = np.vstack([[0, 1, 3], [0, 3, 2]])
     body = b"".join(struct.pack("<B4i", 4, *q) for q in quads[1:])
     body += b"".join(struct.pack("<B3i", 3, *t) for t in mixed)
-    mixed_ply = (
-        ply_header("binary_little_endian", 8, 7).encode() + box.vertices.astype("<f4").tobytes() + body
-    )
+    mixed_ply = ply_header("binary_little_endian", 8, 7).encode() + box.vertices.astype("<f4").tobytes() + body
     return {
         "ascii.ply": trimesh.exchange.ply.export_ply(box, encoding="ascii"),
         "binary.ply": trimesh.exchange.ply.export_ply(box, encoding="binary"),
@@ -133,8 +131,7 @@ def mesh_files() -> dict[str, str | bytes]:
         "normal.off": f"OFF\n{counts}\n{vertices}\n{triangles}\n",
         "glued.off": f"OFF{counts}\n{vertices}\n{triangles}\n",
         "one_line.off": f"OFF {counts}\n{vertices}\n{triangles}\n",
-        "quads.off": f"OFF\n8 6 0\n{vertices}\n"
-        + "\n".join(f"4 {a} {b} {c} {d} 255 0 0" for a, b, c, d in quads),
+        "quads.off": f"OFF\n8 6 0\n{vertices}\n" + "\n".join(f"4 {a} {b} {c} {d} 255 0 0" for a, b, c, d in quads),
         "export.obj": trimesh.exchange.obj.export_obj(box, include_normals=False),
         "groups.obj": "mtllib no.mtl\ng one\nusemtl a\n"
         + "\n".join("v " + v for v in vertices.splitlines())
@@ -152,10 +149,7 @@ def test_meshes_have_the_area_of_the_box(tmp_path: Path, name: str) -> None:
     vertices, faces = READERS[path.suffix](path.read_bytes())
     assert faces is not None
     corners = vertices[faces]
-    area = (
-        np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1).sum()
-        / 2
-    )
+    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1).sum() / 2
     assert area == pytest.approx(22, rel=1e-5)
     points = read_points(path, 500, seed=3)
     assert points.shape == (500, 3)
@@ -175,9 +169,7 @@ def test_mesh_sample_depends_on_the_seed_alone(tmp_path: Path) -> None:
 def test_sampling_is_uniform_over_the_area() -> None:
     """Two triangles of area 3:1: counts follow the areas, and the moments inside one are the exact ones."""
     vertices = np.array([[0, 0, 0], [3, 0, 0], [0, 2, 0], [5, 0, 0], [6, 0, 0], [5, 2, 0.0]])
-    points = sample_surface(
-        vertices, np.array([[0, 1, 2], [3, 4, 5], [3, 3, 5]]), 40000, np.random.default_rng(0)
-    )
+    points = sample_surface(vertices, np.array([[0, 1, 2], [3, 4, 5], [3, 3, 5]]), 40000, np.random.default_rng(0))
     large = points[:, 0] < 4
     assert large.mean() == pytest.approx(0.75, abs=4 * np.sqrt(0.75 * 0.25 / 40000))
     inside = points[large]
@@ -283,9 +275,7 @@ def test_missing_folder_and_minimum(tmp_path: Path) -> None:
 
 def test_lzf_back_references() -> None:
     assert lzf_decompress(bytes([2]) + b"abc", 3) == b"abc"
-    assert (
-        lzf_decompress(bytes([2]) + b"abc" + bytes([(4 << 5) | 0, 2]), 9) == b"abcabcabc"
-    )  # runs into itself
+    assert lzf_decompress(bytes([2]) + b"abc" + bytes([(4 << 5) | 0, 2]), 9) == b"abcabcabc"  # runs into itself
     assert lzf_decompress(bytes([0]) + b"x" + bytes([(7 << 5) | 0, 20, 0]), 30) == b"x" * 30  # long form
     for data, size in [(b"\x02ab", 3), (b"\x00x\x20\x05", 4), (b"\x02abc", 4), (b"\x02abc", 2), (b"\xe0", 9)]:
         with pytest.raises(ValueError, match=r"damaged|truncated"):
@@ -297,9 +287,7 @@ def test_lzf_literals_round_trip(data: bytes) -> None:
     assert lzf_decompress(literal_lzf(data), len(data)) == data
 
 
-@given(
-    st.sampled_from(SUFFIXES), st.sampled_from(sorted({**POINT_FILES, **mesh_files()})), st.integers(0, 4000)
-)
+@given(st.sampled_from(SUFFIXES), st.sampled_from(sorted({**POINT_FILES, **mesh_files()})), st.integers(0, 4000))
 def test_any_truncation_is_a_user_error_or_a_cloud(
     tmp_path_factory: pytest.TempPathFactory, suffix: str, name: str, cut: int
 ) -> None:

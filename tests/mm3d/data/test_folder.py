@@ -33,9 +33,7 @@ def test_class_is_the_first_folder(tmp_path: Path) -> None:
 
 
 def test_bad_files_stop_or_are_skipped(tmp_path: Path) -> None:
-    root = tree(
-        tmp_path, {"a/1.xyz": POINTS, "a/2.xyz": "0 0 nan\n1 1 1", "b/3.ply": "", "b/4.off": TRIANGLE}
-    )
+    root = tree(tmp_path, {"a/1.xyz": POINTS, "a/2.xyz": "0 0 nan\n1 1 1", "b/3.ply": "", "b/4.off": TRIANGLE})
     with pytest.raises(UserError, match=r"a/2.xyz: 1 of 2 points have NaN"):
         folder(root)
     clouds = folder(root, on_error="skip")

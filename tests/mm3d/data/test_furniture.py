@@ -43,10 +43,7 @@ def test_upright_things_stand_on_the_second_axis() -> None:
     clouds = furniture()
     for name in ("door_window", "figure"):
         extents = np.array(
-            [
-                np.ptp(clouds.cloud(int(i)), axis=0)
-                for i in np.flatnonzero(clouds.labels == clouds.classes.index(name))
-            ]
+            [np.ptp(clouds.cloud(int(i)), axis=0) for i in np.flatnonzero(clouds.labels == clouds.classes.index(name))]
         )
         assert (extents.argmax(axis=1) == 1).mean() > 0.5
 
@@ -60,9 +57,7 @@ def test_every_item_has_an_author_and_a_free_licence() -> None:
             library, model = str(item).split("/")
             assert library in credits
             if library.startswith("BlendSwap"):
-                lines = [
-                    line for line in credits.splitlines() if line.startswith(f"| {creator} | {licence} |")
-                ]
+                lines = [line for line in credits.splitlines() if line.startswith(f"| {creator} | {licence} |")]
                 assert len(lines) == 1
                 assert f"({model})" in lines[0]
     assert (HERE / "furniture.npz").stat().st_size < 4_000_000

@@ -139,9 +139,7 @@ def test_modelnet_meshes(tmp_path: Path, name: str) -> None:
 
 
 def test_nothing_like_modelnet(tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"does not look like modelnet40; expected modelnet40_shape_names.txt or"
-    ):
+    with pytest.raises(UserError, match=r"does not look like modelnet40; expected modelnet40_shape_names.txt or"):
         modelnet40(tmp_path, "train")
     with pytest.raises(UserError, match="no such folder"):
         modelnet40(tmp_path / "no", "train")
@@ -245,9 +243,7 @@ def test_shapenetpart(tmp_path: Path) -> None:
     assert len(train.part_names) == 50
     assert train.part_names[37] == "Mug 1"
     write(base / "02691156/d.txt", rows(7, 5, [0, 36])[1].replace(",", " "))
-    with pytest.raises(
-        UserError, match=r"d.txt: part label 36 is not one of Airplane; expected \[0, 1, 2, 3\]"
-    ):
+    with pytest.raises(UserError, match=r"d.txt: part label 36 is not one of Airplane; expected \[0, 1, 2, 3\]"):
         shapenetpart(tmp_path, "test")
     write(base / "02691156/d.txt", "1 2 3\n")
     with pytest.raises(UserError, match=r"d.txt: 3 columns; expected x y z nx ny nz part"):

@@ -130,9 +130,7 @@ def test_random_subset(total: int, count: int, seed: int) -> None:
     points = torch.arange(total).float()[:, None].expand(total, 3)
     chosen = random_subset(points, seeded(seed), count)[:, 0].tolist()
     assert len(chosen) == count
-    assert len(set(chosen)) == min(
-        total, count
-    )  # repeats only where there are too few, and then nobody is lost
+    assert len(set(chosen)) == min(total, count)  # repeats only where there are too few, and then nobody is lost
 
 
 def test_subset_errors() -> None:

@@ -51,9 +51,7 @@ class Golden:
     """Arrays and weights of one golden file."""
 
     def __init__(self, path: Path) -> None:
-        self.arrays = {
-            name: torch.from_numpy(array) for name, array in np.load(path, allow_pickle=False).items()
-        }
+        self.arrays = {name: torch.from_numpy(array) for name, array in np.load(path, allow_pickle=False).items()}
         self.state = {n.removeprefix("weight/"): t for n, t in self.arrays.items() if n.startswith("weight/")}
 
     def __getitem__(self, name: str) -> Tensor:
@@ -90,9 +88,7 @@ def assert_gradients(model: nn.Module, golden: Golden, names: dict[str, str]) ->
 def test_pretraining_gives_the_official_numbers(shared: Path) -> None:
     golden = Golden(shared / "golden" / "point_mae_pretrain.npz")
     config = config_of(golden.state, heads=3, groups=16, group_size=16, source="golden")
-    assert config == PointMAEConfig(
-        PatchEncoderConfig(groups=16, group_size=16, dim=48, depth=2, heads=3), 1, 3
-    )
+    assert config == PointMAEConfig(PatchEncoderConfig(groups=16, group_size=16, dim=48, depth=2, heads=3), 1, 3)
     model = PointMAE(config).eval()  # type: ignore[arg-type]
     model.load_state_dict(from_official(golden.state, PRETRAIN))
     decoded: list[Tensor] = []
@@ -194,24 +190,23 @@ def test_official_checkpoints_are_unwrapped() -> None:
     wrapped = {"base_model": {f"module.{name}": t for name, t in state.items()}, "epoch": 300, "metrics": {}}
     assert state_dict_of(wrapped, "a.pth").keys() == state.keys()
     assert state_dict_of(state, "a.pth").keys() == state.keys()  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="a.pth: not a Point-MAE checkpoint"):
+    with pytest.raises(UserError, match=r"a.pth: not a Point-MAE checkpoint"):
         state_dict_of({"base_model": {"conv.weight": torch.zeros(1)}}, "a.pth")
-    with pytest.raises(UserError, match="a.pth: no state dict"):
+    with pytest.raises(UserError, match=r"a.pth: no state dict"):
         state_dict_of({"epoch": 3}, "a.pth")
-    with pytest.raises(UserError, match="a.pth: extra.weight is not an entry of Point-MAE"):
+    with pytest.raises(UserError, match=r"a.pth: extra.weight is not an entry of Point-MAE"):
         from_official({**state, "extra.weight": torch.zeros(1)}, PRETRAIN, "a.pth")
     with pytest.raises(UserError, match="give --group_size 16"):
         config_of(state, 3, 16, 32, "a.pth")
     del state["MAE_encoder.norm.weight"]
-    with pytest.raises(UserError, match="MAE_encoder.norm.weight.* is missing"):
+    with pytest.raises(UserError, match=r"MAE_encoder.norm.weight.* is missing"):
         config_of(state, 3, 16, 16, "a.pth")
 
 
 def test_embedding_only_visible_patches_changes_nothing_in_evaluation() -> None:
     every, visible = small(embed="all"), small(embed="visible")
     assert all(
-        torch.equal(a, b)
-        for a, b in zip(every.state_dict().values(), visible.state_dict().values(), strict=True)
+        torch.equal(a, b) for a, b in zip(every.state_dict().values(), visible.state_dict().values(), strict=True)
     )
     mask = every.draw_mask(clouds(), generator(0))
     a, b = every(clouds(), mask), visible(clouds(), mask)

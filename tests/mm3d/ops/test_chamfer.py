@@ -22,9 +22,7 @@ def plain(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return squared.min(2).values, squared.min(1).values
 
 
-def clouds(
-    seed: int, batch: int, n: int, m: int, dtype: torch.dtype = torch.float32
-) -> tuple[Tensor, Tensor]:
+def clouds(seed: int, batch: int, n: int, m: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
     both = torch.randn(batch, n + m, 3, generator=torch.Generator().manual_seed(seed), dtype=dtype)
     return both[:, :n].clone().requires_grad_(), both[:, n:].clone().requires_grad_()
 
@@ -42,9 +40,7 @@ def test_values_and_gradients_equal_the_definition(seed: int, batch: int, n: int
         torch.testing.assert_close(ours, expected, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "shape", [(1216, 32, 32), (2, 700, 900), (3, 1100, 1030), (1, 300000, 3), (1, 3, 300000)]
-)
+@pytest.mark.parametrize("shape", [(1216, 32, 32), (2, 700, 900), (3, 1100, 1030), (1, 300000, 3), (1, 3, 300000)])
 def test_all_paths_equal_the_definition(shape: tuple[int, int, int]) -> None:
     """Many patches; several tiles a cloud; trees; one side so long that a tile is one row."""
     a, b = clouds(1, *shape)
@@ -109,9 +105,7 @@ def test_precise_far_from_the_origin_and_for_dense_clouds(size: int) -> None:
     """The expanded form |a|^2 - 2ab + |b|^2 would be wrong in the first digit here."""
     a, b = (1000 + 0.01 * cloud.detach() for cloud in clouds(7, 2, size, size))
     expected = plain(a.double(), b.double())
-    torch.testing.assert_close(
-        [d.double() for d in nearest_distances(a, b)], list(expected), rtol=1e-5, atol=0
-    )
+    torch.testing.assert_close([d.double() for d in nearest_distances(a, b)], list(expected), rtol=1e-5, atol=0)
     assert float(chamfer_l1(a, a.flip(1))) == 0.0
 
 

@@ -57,9 +57,7 @@ def cloud(seed: int, batch: int, size: int, kind: str, dtype: torch.dtype = torc
     if kind == "duplicates":
         return points[:, torch.randint(0, max(1, size // 3), (size,), generator=generator)]
     if kind == "origin":  # about half of the points within the skipped radius of 0.0316
-        return points * torch.where(torch.rand(batch, size, 1, generator=generator) < 0.5, 0.01, 0.2).to(
-            dtype
-        )
+        return points * torch.where(torch.rand(batch, size, 1, generator=generator) < 0.5, 0.01, 0.2).to(dtype)
     return points
 
 

@@ -39,9 +39,7 @@ def assert_valid(result: tuple[Tensor, Tensor], queries: Tensor, points: Tensor,
     assert bool((index.diff(dim=-1) > 0)[tied].all())
 
 
-def clouds(
-    seed: int, batch: int, queries: int, size: int, dimensions: int, kind: str
-) -> tuple[Tensor, Tensor]:
+def clouds(seed: int, batch: int, queries: int, size: int, dimensions: int, kind: str) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     if kind == "grid":
         both = torch.randint(0, 4, (batch, queries + size, dimensions), generator=generator).float()
