@@ -46,7 +46,7 @@ docs: $(VENV)/.installed-dev
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 bench: $(VENV)/.installed
-	@for script in farthest_point_sample knn chamfer point_mae_step; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	@for name in farthest_point_sample knn chamfer point_mae_step; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis docs/_build build dist

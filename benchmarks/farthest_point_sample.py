@@ -14,7 +14,7 @@ def naive(points: Tensor, count: int) -> Tensor:
     batch, size, _ = points.shape
     clouds = torch.arange(batch)
     picks = torch.zeros(batch, count, dtype=torch.long)
-    nearest = torch.full((batch, size), 1e10)
+    nearest = torch.full((batch, size), 1e10, dtype=points.dtype)
     farthest = torch.zeros(batch, dtype=torch.long)
     for i in range(count):
         picks[:, i] = farthest

@@ -110,7 +110,7 @@ def fit(
     total = plan.steps_per_epoch * train.epochs
     compiled = torch.compile(model) if run.compile else model
     wrapped = fabric.setup_module(compiled)  # type: ignore[arg-type]
-    optimizer: Any = fabric.setup_optimizers(adamw(model, optim))
+    optimizer: Any = fabric.setup_optimizers(adamw(model, optim, fused=train.precision != "16-mixed"))
     progress = load_checkpoint(folder.state, model, optimizer.optimizer)
     first = int(progress["step"])
     if progress.get("scaler"):

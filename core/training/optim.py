@@ -18,14 +18,18 @@ def decays(name: str, parameter: nn.Parameter) -> bool:
     return parameter.ndim > 1 and not name.endswith(".bias") and "token" not in name
 
 
-def adamw(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
-    """AdamW over the trainable parameters in two groups, with and without decay."""
+def adamw(model: nn.Module, config: OptimConfig, fused: bool = True) -> torch.optim.AdamW:
+    """AdamW over the trainable parameters in two groups, with and without decay.
+
+    Args:
+        fused: all arithmetic of a step in one kernel; not together with scaled float16 gradients that are clipped.
+    """
     trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     groups = [
         {"params": [p for name, p in trainable if decays(name, p)], "weight_decay": config.weight_decay},
         {"params": [p for name, p in trainable if not decays(name, p)], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas)
+    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, fused=fused)
 
 
 def learning_rate(config: OptimConfig, epoch: float, epochs: int) -> float:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.batchnorm import BatchNorm
+from mm3d.ops import linear_max
 
 
 class MiniPointNet(nn.Module):
     """Two shared MLPs with a max over the patch after each: (P, K, 3) -> (P, C).
 
-    The second MLP of the paper reads [patch maximum, point feature] concatenated. Here the weight is split into the two
-    halves and the first is applied once a patch instead of once a point: the same sum, a quarter of the arithmetic less.
+    The second MLP of the paper reads [patch maximum, point feature] concatenated. Its weight is split into these halves.
+    The one for the maximum is applied once a patch, not once a point. The one for points follows the last layer of the
+    first MLP with nothing between, so that the product of both weights is applied. The function is the same, at a third
+    of the arithmetic forwards and backwards.
 
     Args:
         dim: width C of the tokens.
@@ -33,11 +37,12 @@ class MiniPointNet(nn.Module):
 
     def forward(self, patches: Tensor) -> Tensor:
         count, size, _ = patches.shape
-        points = patches.reshape(count * size, 3)
-        points = self.point2(F.relu(self.norm1(self.point1(points)), inplace=True))  # (P*K, second)
-        whole = points.view(count, size, -1).max(1).values  # (P, second)
-        weight_whole, weight_point = self.mix.weight.chunk(2, 1)
-        shared = F.linear(whole, weight_whole, self.mix.bias)  # (P, third)
-        points = F.linear(points, weight_point).view(count, size, -1) + shared.unsqueeze(1)
+        points = F.relu(self.norm1(self.point1(patches.reshape(count * size, 3))), inplace=True)
+        whole = linear_max(points.view(count, size, -1), self.point2.weight, self.point2.bias)  # (P, second)
+        of_whole, of_points = self.mix.weight.chunk(2, 1)
+        with torch.autocast(patches.device.type, enabled=False):  # a product of weights keeps their precision
+            weight, bias = of_points @ self.point2.weight, of_points @ self.point2.bias + self.mix.bias
+        shared = F.linear(whole, of_whole, bias)  # (P, third)
+        points = F.linear(points, weight).view(count, size, -1) + shared.unsqueeze(1)
         points = F.relu(self.norm2(points.flatten(0, 1)), inplace=True)
-        return self.out(points).view(count, size, -1).max(1).values
+        return linear_max(points.view(count, size, -1), self.out.weight, self.out.bias)

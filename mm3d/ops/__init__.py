@@ -6,6 +6,7 @@ from mm3d.ops.earth_mover import earth_mover_distance
 from mm3d.ops.farthest_point_sample import farthest_point_sample
 from mm3d.ops.gather import gather
 from mm3d.ops.knn import knn
+from mm3d.ops.linear_max import linear_max
 
 __all__ = [
     "ball_query",
@@ -15,5 +16,6 @@ __all__ = [
     "farthest_point_sample",
     "gather",
     "knn",
+    "linear_max",
     "nearest_distances",
 ]

@@ -105,7 +105,7 @@ def test_single_members_stay_in_the_fitted_part_and_can_be_found() -> None:
     data = clusters(7, 0.01, classes=3, count=30)
     train_x = np.concatenate([data.train_x, data.train_x[:1] + 40.0])
     rare = ProbeData(train_x, np.append(data.train_y, 3), train_x[-1:], np.array([3]))
-    assert linear_svm(rare, 0).accuracy == 1.0
+    assert linear_svm(rare, 0, grid=(1.0,)).accuracy == 1.0
     assert knn(rare, 0, grid=(1,)).accuracy == 1.0
 
 
