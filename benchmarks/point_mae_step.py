@@ -90,7 +90,9 @@ def gradients(model: PointMAE, loss: Callable[[PointMAE, Tensor, Mask], Tensor],
     """All gradients in a row, the loss first; stochastic depth draws the same both times."""
     torch.manual_seed(0)
     value = loss(model, points, mask)
-    return torch.cat([value.detach()[None], *(g.flatten() for g in torch.autograd.grad(value, list(model.parameters())))])
+    return torch.cat(
+        [value.detach()[None], *(g.flatten() for g in torch.autograd.grad(value, list(model.parameters())))]
+    )
 
 
 def cases() -> list[Case]:

@@ -1,9 +1,13 @@
-"""Writing files so that a reader never meets half of one."""
+"""Writing files so that a reader never meets half of one, and reading what a kill may have cut off."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
+
+from core.errors import UserError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -35,3 +39,32 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def read_metrics(path: str | Path) -> list[dict[str, Any]]:
+    """The rows of a JSONL file, one object a line. A last line cut off by a kill is left out.
+
+    Raises:
+        UserError: no such file, or a line before the last that is not a JSON object.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}); expected metrics, one JSON object a line"
+        ) from error
+    rows = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            if number == len(lines):  # no line end behind it: the write was cut off
+                break
+            raise UserError(f"{path}, line {number}: not JSON ({error}); expected one object a line") from error
+        if not isinstance(row, dict):
+            raise UserError(f"{path}, line {number}: a {type(row).__name__}; expected one JSON object a line")
+        rows.append(row)
+    return rows

@@ -23,7 +23,7 @@ PANEL = 360  # pixels
 COLUMNS = ("input", "what the network saw", "what it made of that")
 
 
-class Reconstruction(NamedTuple):
+class PictureRow(NamedTuple):
     """One shape: all (N, 3), visible (V, 3) and reconstructed hidden (R, 3) points, one frame."""
 
     input: NDArray[np.floating]
@@ -33,7 +33,7 @@ class Reconstruction(NamedTuple):
 
 
 Cloud = NDArray[np.floating]
-Row = tuple[Cloud, Cloud, Cloud, str]  # what a Reconstruction is, and a plain tuple too
+Row = tuple[Cloud, Cloud, Cloud, str]  # what a PictureRow is, and a plain tuple too
 
 
 def plot_reconstruction(rows: Sequence[Row], out_png: str | Path, up: str = "y", azimuth: float = 35.0) -> Path:
@@ -173,17 +173,17 @@ def reconstruction_page(
     return page.write(out_html)
 
 
-def _panels(row: Reconstruction) -> tuple[tuple[tuple[NDArray[np.floating], str], ...], ...]:
+def _panels(row: PictureRow) -> tuple[tuple[tuple[NDArray[np.floating], str], ...], ...]:
     """The clouds and colours of each column."""
     given = (row.visible, VISIBLE)
     return ((row.input, INPUT),), (given,), (given, (row.reconstruction, RECONSTRUCTED))
 
 
-def _checked(rows: Sequence[Row]) -> list[Reconstruction]:
+def _checked(rows: Sequence[Row]) -> list[PictureRow]:
     if not rows:
         raise UserError("reconstructions: no shapes to draw; expected at least one")
     return [
-        Reconstruction(
+        PictureRow(
             _finite(given, f"{title}, input"),
             _finite(visible, f"{title}, visible points", empty=True),
             _finite(made, f"{title}, reconstruction", empty=True),

@@ -16,21 +16,21 @@ from mm3d.config import PointsConfig
 from mm3d.data.clouds import PointClouds
 from mm3d.data.samples import evaluation_batch
 from mm3d.models.point_mae import PointMAE
-from mm3d.pictures import Reconstruction, plot_reconstruction, reconstruction_figure
+from mm3d.pictures import PictureRow, plot_reconstruction, reconstruction_figure
 
 AXES = "xyz"
 
 
 def reconstructions(
     model: PointMAE, clouds: PointClouds, indices: Sequence[int], config: PointsConfig, seed: int = 0
-) -> list[Reconstruction]:
+) -> list[PictureRow]:
     """Input, visible and reconstructed points of some clouds; each cloud's mask depends on (seed, its index) alone."""
     model.eval()
     points = evaluation_batch(clouds, indices, config).points
     mask = model.draw_mask(points, [generator(seed, index, "look") for index in indices])
     made = model.reconstruct(points, mask)
     return [
-        Reconstruction(
+        PictureRow(
             points[i].numpy(),
             made.visible[i].flatten(0, 1).numpy(),
             made.predicted[i].flatten(0, 1).numpy(),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
+from core.files import read_metrics
 from core.reporting.palette import CATEGORICAL, INK
 from core.reporting.png import new_figure, plain_axes, save_png
 
@@ -27,37 +27,6 @@ PANELS = (
 )
 
 Rows = Iterable[Mapping[str, Any]]
-
-
-def read_metrics(path: str | Path) -> list[dict[str, Any]]:
-    """The rows of a JSONL file, one object a line. A last line cut off by a kill is left out.
-
-    Raises:
-        UserError: no such file, no rows, or a line before the last that is not a JSON object.
-    """
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror}); expected metrics, one JSON object a line"
-        ) from error
-    rows = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            if number == len(lines):  # no line end behind it: the write was cut off
-                break
-            raise UserError(f"{path}, line {number}: not JSON ({error}); expected one object a line") from error
-        if not isinstance(row, dict):
-            raise UserError(f"{path}, line {number}: a {type(row).__name__}; expected one JSON object a line")
-        rows.append(row)
-    if not rows:
-        raise UserError(f"{path}: no rows; expected metrics, one JSON object a line")
-    return rows
 
 
 def series(rows: Rows) -> dict[str, tuple[list[float], list[float]]]:
@@ -88,6 +57,8 @@ def plot_curves(metrics: str | Path | Rows, out_png: str | Path) -> Path:
         UserError: as :func:`read_metrics`, or no metric that belongs to a panel.
     """
     rows = read_metrics(metrics) if isinstance(metrics, str | Path) else list(metrics)
+    if not rows:
+        raise UserError(f"{metrics}: no rows; expected metrics, one JSON object a line")
     panels: dict[str, dict[str, tuple[list[float], list[float]]]] = {}
     for name, curve in series(rows).items():
         title = next((title for title, words in PANELS if _belongs(name, words)), None)

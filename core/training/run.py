@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from core.errors import UserError
-from core.files import write_atomically
+from core.files import read_metrics, write_atomically
 
 # Sections of a recipe that may differ between a run and its continuation.
 FREE_AT_RESUME = ("run",)
@@ -118,17 +118,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The rows of a metrics file; a last line that was cut off is left out."""
-    rows = []
-    for line in path.read_text().splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
-    return rows
 
 
 def drop_free(config: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ def demo(out: str = "runs/demo", seed: int = 0) -> None:
     """Pretrain a small Point-MAE on built-in furniture, probe it, fine-tune it, reconstruct, and write one report.
 
     Args:
-        out: folder for everything it makes; must not hold anything yet.
+        out: folder for everything it makes; what an earlier demo left there is continued.
         seed: of weights, order, masks and splits.
     """
     if seed < 0:
@@ -39,8 +39,11 @@ def demo(out: str = "runs/demo", seed: int = 0) -> None:
     recipe = build_recipe(find_recipe("mm3d", "demo"), PointMAERecipe)
     recipe.train.seed = seed
     say("pretraining a small Point-MAE on 1,024 points of each furniture shape, three fifths of the patches hidden")
-    outcome = pretrain(recipe, base / "pretrain", header="demo")
-    say(f"pretrained: {outcome.result.steps} steps, {outcome.result.samples_per_second:.0f} clouds/s")
+    outcome = pretrain(recipe, base / "pretrain", resume=True, header="demo")
+    if outcome.result.steps_now:
+        say(f"pretrained: {outcome.result.steps} steps, {outcome.result.samples_per_second:.0f} clouds/s")
+    else:
+        say(f"pretrained before: {outcome.result.steps} steps")
 
     probes = probe_model(base / "pretrain", "furniture", ("linear_svm", "knn"), seeds=5)
     probe_table = Table(("features", "probe", "accuracy", "chosen"), probes.rows())
@@ -53,7 +56,7 @@ def demo(out: str = "runs/demo", seed: int = 0) -> None:
         for number in range(2):
             task.train.seed = seed + number
             run = base / f"finetune-{'scratch' if scratch else 'pretrained'}-{number}"
-            scores.append(finetune(task, base / "pretrain", run, scratch=scratch))
+            scores.append(finetune(task, base / "pretrain", run, resume=True, scratch=scratch))
         rows.append((name, mean_std([s["accuracy"] for s in scores]), mean_std([s["validation"] for s in scores])))
     finetune_table = Table(("fine-tuned", "test accuracy", "validation accuracy"), rows)
     say(f"fine-tuned with 2 seeds each\n{finetune_table.text()}")

@@ -51,7 +51,9 @@ class _LinearMax(torch.autograd.Function):
         row = winner + size * torch.arange(patches)[:, None]  # of the flattened points
         to_points = to_weight = None
         if ctx.needs_input_grad[0]:
-            order = winner.to(torch.uint8 if size <= 256 else torch.int64).argsort(dim=1, stable=True)  # features by point
+            order = winner.to(torch.uint8 if size <= 256 else torch.int64).argsort(
+                dim=1, stable=True
+            )  # features by point
             counts = torch.bincount(row.flatten(), minlength=patches * size)
             to_points = F.embedding_bag(
                 order.flatten(),

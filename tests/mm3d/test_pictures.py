@@ -9,7 +9,7 @@ from core.errors import UserError
 from core.reporting.palette import RECONSTRUCTED, VISIBLE, rgb
 from mm3d.pictures import (
     PANEL,
-    Reconstruction,
+    PictureRow,
     plot_clouds,
     plot_reconstruction,
     reconstruction_figure,
@@ -18,11 +18,11 @@ from mm3d.pictures import (
 from mm3d.render import render, view
 
 
-def shape(seed: int, count: int = 300) -> Reconstruction:
+def shape(seed: int, count: int = 300) -> PictureRow:
     generator = np.random.default_rng(seed)
     points = generator.normal(size=(count, 3)).astype(np.float32)
     points /= np.linalg.norm(points, axis=1, keepdims=True)
-    return Reconstruction(points, points[:120], points[120:] + 0.02, f"shape {seed} $\\frac$ <b>")
+    return PictureRow(points, points[:120], points[120:] + 0.02, f"shape {seed} $\\frac$ <b>")
 
 
 def test_reconstructions_are_a_png_of_the_expected_size(tmp_path: Path) -> None:

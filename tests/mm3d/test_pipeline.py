@@ -14,8 +14,8 @@ import torch
 import yaml
 from tiny_mm3d import SHAPES, TASK, Said, command, shape, write_clouds, write_recipe
 
+from core.files import read_metrics
 from core.saving import load_tensors
-from core.training.run import read_metrics
 from mm3d.data.samples import PointSample, UnlabelledPoints
 from mm3d.models import load_model
 from mm3d.models.point_classifier import PointClassifier

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from core.errors import UserError
-from core.reporting.curves import plot_curves, read_metrics, series
+from core.files import read_metrics
+from core.reporting.curves import plot_curves, series
 
 
 def rows(count: int) -> list[dict[str, object]]:
@@ -72,8 +73,9 @@ def test_a_line_cut_off_by_a_kill_is_left_out_and_any_other_is_an_error(tmp_path
     with pytest.raises(UserError, match="a list; expected"):
         read_metrics(path)
     path.write_text("")
+    assert read_metrics(path) == []
     with pytest.raises(UserError, match="no rows"):
-        read_metrics(path)
+        plot_curves(path, tmp_path / "curves.png")
     with pytest.raises(UserError, match="cannot be read"):
         read_metrics(tmp_path / "none.jsonl")
     with pytest.raises(UserError, match="no loss"):

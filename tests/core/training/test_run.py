@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from core.errors import UserError
-from core.training.run import RunFolder, differences, environment, plain, read_metrics
+from core.files import read_metrics
+from core.training.run import RunFolder, differences, environment, plain
 
 CONFIG: dict[str, Any] = {
     "model": {"dim": 8, "betas": (0.9, 0.95)},

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from core.batchnorm import BatchNorm
 from core.config import from_dict
 from core.errors import Interrupted
+from core.files import read_metrics
 from core.masked_model import MaskedModel, Objective
 from core.masking import Mask, random_mask
 from core.random import Randomness, generator
@@ -29,7 +30,7 @@ from core.saving import Pretrained
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 from core.training.job import Job, masked_step, run_training
 from core.training.loop import FitResult
-from core.training.run import RunFolder, read_metrics
+from core.training.run import RunFolder
 
 TOKENS, CHANNELS = 6, 3
 

@@ -1,0 +1,33 @@
+"""Every recipe that comes with the package can be built, and has as many parameters as it says."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from core.cli.recipes import build_recipe, find_recipe, all_recipes
+from mm3d.commands.pretrain import RECIPES
+from mm3d.config import FinetuneRecipe, PointMAERecipe
+from mm3d.models.point_mae import PointMAE
+
+NAMES = [recipe.name for recipe in all_recipes("mm3d")]
+
+
+def test_they_are_found() -> None:
+    assert {"demo", "point_mae", "point_mae_small", "finetune"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_recipe(name: str) -> None:
+    recipe = find_recipe("mm3d", name)
+    assert recipe.paper
+    system = recipe.values.get("system")
+    made = build_recipe(recipe, RECIPES[system] if system else FinetuneRecipe)
+    assert dataclasses.is_dataclass(made)
+    if not isinstance(made, PointMAERecipe):
+        return
+    with torch.device("meta"):
+        count = sum(p.numel() for p in PointMAE(made.model).parameters())
+    assert recipe.parameters.replace(",", "") == str(count)
