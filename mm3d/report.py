@@ -48,6 +48,7 @@ def write_report(
     tables: Sequence[tuple[str, Table, str]] = (),
     pictures: Sequence[tuple[str, Path, str]] = (),
     count: int = 4,
+    title: str = "",
 ) -> Path:
     """Write ``report.html`` with ``curves.png`` and ``reconstruction.png`` into a run folder.
 
@@ -55,11 +56,12 @@ def write_report(
         clouds: what is reconstructed; ``count`` of them, evenly spread.
         tables: (heading, table, caption) that stand before the curves.
         pictures: (heading, PNG, caption) that stand after them.
+        title: of the page; the folder's name where none is given.
     """
     indices = torch.linspace(0, len(clouds) - 1, min(count, len(clouds))).long().tolist()
     rows = reconstructions(model, clouds, indices, config)
     up = AXES[config.up_axis]
-    page = Page(f"{type(model).__name__}: {folder.path.resolve().name}")
+    page = Page(f"{type(model).__name__}: {title or folder.path.resolve().name}")
     seen = 1 - model.config.mask_ratio
     page.add_heading("Reconstruction")
     picture = plot_reconstruction(rows, folder.path / "reconstruction.png", up=up)
@@ -79,5 +81,5 @@ def write_report(
         page.add_heading(heading)
         page.add_image(path, caption)
     page.add_heading("Settings")
-    page.add_text((folder.path / "config.yaml").read_text())
+    page.add_code((folder.path / "config.yaml").read_text())
     return page.write(folder.path / "report.html")

@@ -94,6 +94,10 @@ class Page:
         paragraphs = (paragraph.strip() for paragraph in text.split("\n\n"))
         self._parts += [f"<p>{html.escape(paragraph)}</p>" for paragraph in paragraphs if paragraph]
 
+    def add_code(self, text: str) -> None:
+        """Text as it stands, in fixed width."""
+        self._parts.append(f'<div class="scroll"><pre>{html.escape(text)}</pre></div>')
+
     def add_table(self, table: Table, caption: str = "") -> None:
         """A table; it scrolls sideways where the window is too narrow."""
         self._parts.append(f'<figure><div class="scroll">{table.html()}</div>{_caption(caption)}</figure>')

@@ -70,6 +70,7 @@ def demo(out: str = "runs/demo", seed: int = 0) -> None:
         model,
         test,
         recipe.points,
+        title="a small one, on furniture",
         tables=[
             (
                 "Did pretraining help? Frozen features",

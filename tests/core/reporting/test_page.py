@@ -124,3 +124,9 @@ def test_paragraphs() -> None:
     page.add_text("one\ntwo\n\n\n\nthree\n")
     assert "<p>one\ntwo</p>\n<p>three</p>" in page.html()
     assert "prefers-color-scheme: dark" in module.STYLE
+
+
+def test_code_keeps_its_lines_and_indentation() -> None:
+    page = Page("x")
+    page.add_code("a:\n  b: <1>\n")
+    assert "<pre>a:\n  b: &lt;1&gt;\n</pre>" in page.html()
