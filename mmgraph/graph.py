@@ -1,0 +1,86 @@
+"""Graphs as one batch: nodes one graph after the other, never padded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from mmgraph.ops.pattern import Pattern
+
+SPARSE = 0.1  # features with a smaller share of entries that are not zero are multiplied as sparse rows
+
+
+class Graphs:
+    """One graph, or several whose nodes and edges do not touch.
+
+    Args:
+        x: (T, F) float32 features of all nodes.
+        edge_index: (2, E) int64, source and target of directed edges; an undirected edge is there twice.
+        offsets: (B + 1,) int64, where the nodes of each graph start; None for a single graph.
+
+    Raises:
+        ValueError: shapes, types or indices that do not fit together.
+    """
+
+    def __init__(self, x: Tensor, edge_index: Tensor, offsets: Tensor | None = None) -> None:
+        if x.ndim != 2 or edge_index.ndim != 2 or len(edge_index) != 2:
+            raise ValueError(f"features {tuple(x.shape)}, edges {tuple(edge_index.shape)}; expected (T, F) and (2, E)")
+        self.x = x
+        self.edge_index = edge_index
+        self.offsets = torch.tensor([0, len(x)], device=x.device) if offsets is None else offsets
+        if int(self.offsets[-1]) != len(x):
+            raise ValueError(f"offsets end at {int(self.offsets[-1])}, there are {len(x)} nodes")
+
+    def __len__(self) -> int:
+        """Number of graphs."""
+        return len(self.offsets) - 1
+
+    @cached_property
+    def edges(self) -> Pattern:
+        """Edges by target, without self-loops of their own and with one self-loop at every node."""
+        return Pattern.of_edges(with_self_loops(self.edge_index, len(self.x)), len(self.x))[0]
+
+    @cached_property
+    def sparse_x(self) -> tuple[Pattern, Tensor] | None:
+        """Features as places and values, where most are zero; None where they are not."""
+        present = self.x != 0
+        if int(present.sum()) > SPARSE * self.x.numel():
+            return None
+        row, column = present.nonzero(as_tuple=True)
+        counts = torch.bincount(row, minlength=len(self.x))
+        start = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        return Pattern(start, column, self.x.shape[1]), self.x[row, column]
+
+    @cached_property
+    def graph_of_node(self) -> Tensor:
+        """(T,) int64."""
+        return torch.repeat_interleave(self.offsets.diff(), output_size=len(self.x))
+
+    def to(self, device: torch.device | str) -> Graphs:
+        """On another device; itself where it is there already, with what it has computed of its edges."""
+        if self.x.device == torch.device(device):
+            return self
+        return Graphs(self.x.to(device), self.edge_index.to(device), self.offsets.to(device))
+
+
+def join(graphs: Sequence[Graphs]) -> Graphs:
+    """Several batches as one; a single one is given back as it is."""
+    if len(graphs) == 1:
+        return graphs[0]
+    sizes = torch.tensor([len(g.x) for g in graphs])
+    before = sizes.cumsum(0) - sizes
+    return Graphs(
+        torch.cat([g.x for g in graphs]),
+        torch.cat([g.edge_index + at for g, at in zip(graphs, before, strict=True)], 1),
+        torch.cat([torch.zeros(1, dtype=torch.int64), *(g.offsets[1:] + at for g, at in zip(graphs, before, strict=True))]),
+    )
+
+
+def with_self_loops(edge_index: Tensor, nodes: int) -> Tensor:
+    """Edges with exactly one self-loop at every node, at the end."""
+    loop = torch.arange(nodes, device=edge_index.device)
+    kept = edge_index[:, edge_index[0] != edge_index[1]]
+    return torch.cat([kept, loop.expand(2, -1)], 1)

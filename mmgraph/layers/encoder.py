@@ -1,0 +1,45 @@
+"""Message passing encoders: layers with norm and activation between them."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from core.batchnorm import BatchNorm
+from mmgraph.config import GraphEncoderConfig
+from mmgraph.layers.features import NodeFeatures
+from mmgraph.layers.gat import GATLayer
+from mmgraph.layers.gin import GINLayer
+from mmgraph.ops import Pattern
+
+
+class GraphEncoder(nn.Module):
+    """A stack of layers of one kind, each followed by norm and PReLU, the last one too: (T, F) -> (T, C).
+
+    Args:
+        width: of the node features F.
+        config: kind and sizes.
+
+    Source: Hou et al., "GraphMAE", Section 3.2; models/gat.py and models/gin.py of its official code.
+    """
+
+    def __init__(self, width: int, config: GraphEncoderConfig) -> None:
+        super().__init__()
+        widths = [width] + [config.dim] * (config.depth - 1)
+        self.layers = nn.ModuleList(new_layer(w, config.dim, config) for w in widths)
+        norms = {"none": nn.Identity, "batchnorm": BatchNorm, "layernorm": nn.LayerNorm}
+        self.norms = nn.ModuleList(norms[config.norm](config.dim) for _ in widths)
+        self.activations = nn.ModuleList(nn.PReLU() for _ in widths)
+
+    def forward(self, x: NodeFeatures | Tensor, edges: Pattern) -> Tensor:
+        for layer, norm, activation in zip(self.layers, self.norms, self.activations, strict=True):
+            x = activation(norm(layer(x, edges)))
+        assert isinstance(x, Tensor)
+        return x
+
+
+def new_layer(width: int, out: int, config: GraphEncoderConfig, heads: int | None = None) -> GATLayer | GINLayer:
+    """One layer of an encoder's kind, with the encoder's heads or another number."""
+    if config.kind == "gin":
+        return GINLayer(width, config.dim, out)
+    heads = config.heads if heads is None else heads
+    return GATLayer(width, out // heads, heads, config.feature_dropout, config.attention_dropout, config.residual)

@@ -1,0 +1,85 @@
+"""GraphMAE: masked graph autoencoders that reconstruct node features."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from core.losses import scaled_cosine_error
+from core.masked_model import MaskedModel, Objective
+from core.masking import Mask
+from core.random import Randomness
+from core.saving import Pretrained
+from mmgraph.config import GraphMAEConfig
+from mmgraph.graph import Graphs
+from mmgraph.layers.encoder import GraphEncoder, new_layer
+from mmgraph.layers.features import NodeFeatures
+from mmgraph.layers.gat import GATLayer
+from mmgraph.masks import NodeMask, mask_nodes
+
+
+class TokenEncoder(nn.Module):
+    """An encoder that sees a learned token in place of hidden nodes: (graphs, mask) -> (T, C)."""
+
+    def __init__(self, width: int, encoder: GraphEncoder) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.zeros(1, width))
+        self.encoder = encoder
+
+    def forward(self, graphs: Graphs, mask: NodeMask | None = None) -> Tensor:
+        return self.encoder(NodeFeatures(graphs, mask, self.token), graphs.edges)
+
+
+class GraphMAEDecoder(nn.Module):
+    """Hidden nodes' embeddings are set to zero, then one layer reads them from their neighbours: (T, C) -> (M, F)."""
+
+    def __init__(self, config: GraphMAEConfig) -> None:
+        super().__init__()
+        dim = config.encoder.dim
+        self.bridge = nn.Linear(dim, dim, bias=False)
+        self.layer = new_layer(dim, config.width, config.encoder, heads=1)
+
+    def forward(self, latent: Tensor, graphs: Graphs, mask: Mask) -> Tensor:
+        seen = self.bridge(latent[mask.visible_index])
+        remasked = seen.new_zeros(len(latent), seen.shape[1]).index_copy(0, mask.visible_index, seen)
+        if isinstance(self.layer, GATLayer):  # nothing in it looks at other rows than those that are scored
+            return self.layer(remasked, graphs.edges.of_rows(mask.hidden_index))
+        return self.layer(remasked, graphs.edges)[mask.hidden_index]
+
+
+class GraphMAE(Pretrained, MaskedModel):
+    """Replace the features of most nodes by a token, and reconstruct them by scaled cosine error.
+
+    Args:
+        config: sizes and mask; the defaults are the published model for Cora.
+
+    Shapes: a batch is a :class:`~mmgraph.graph.Graphs` of T nodes. ``model(graphs, mask)`` gives a
+    :class:`~core.masked_model.MaskedOutput` with part ``sce``; ``encode`` gives (T, C).
+
+    Source: Hou et al., "GraphMAE: Self-Supervised Masked Graph Autoencoders", KDD 2022, Section 3; models/edcoder.py of
+    its official code, also where the two differ: noise nodes lose the token, a hidden node may keep its features.
+    """
+
+    Config = GraphMAEConfig
+    encoder: TokenEncoder
+
+    def __init__(self, config: GraphMAEConfig) -> None:
+        loss = partial(scaled_cosine_error, gamma=config.gamma)
+        encoder = TokenEncoder(config.width, GraphEncoder(config.width, config.encoder))
+        super().__init__(encoder, {"sce": Objective(GraphMAEDecoder(config), hidden_features, loss)})
+        self.config = config
+
+    def draw_mask(self, batch: Graphs, randomness: Randomness = None) -> NodeMask:
+        """Which nodes are hidden, and what stands in their place."""
+        return mask_nodes(batch.offsets, self.config.mask_ratio, self.config.replace_ratio, randomness)
+
+    def encode(self, batch: Graphs) -> Tensor:
+        """Embeddings of all nodes, nothing hidden: (T, C)."""
+        return self.encoder(batch)
+
+
+def hidden_features(graphs: Graphs, mask: Mask) -> Tensor:
+    """Features of the hidden nodes: (M, F)."""
+    return graphs.x[mask.hidden_index]
