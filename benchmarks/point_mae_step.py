@@ -20,7 +20,7 @@ from benchmarks.farthest_point_sample import naive
 from benchmarks.timing import Case, run
 from core.masking import Mask
 from core.training.config import OptimConfig
-from core.training.optim import adamw
+from core.training.optim import new_optimizer
 from mm3d.config import PatchEncoderConfig, PointMAEConfig
 from mm3d.layers.mini_pointnet import MiniPointNet
 from mm3d.models.point_mae import PointDecoder, PointMAE
@@ -70,7 +70,7 @@ def _norm(norm: torch.nn.BatchNorm1d, x: Tensor) -> Tensor:
 
 def trainer(model: PointMAE, loss: Callable[[PointMAE, Tensor, Mask], Tensor], points: Tensor, mask: Mask) -> Callable:
     """A step of AdamW as a function without arguments."""
-    optimizer = adamw(model, OptimConfig())
+    optimizer = new_optimizer(model, OptimConfig())
 
     def step() -> float:
         value = loss(model, points, mask)

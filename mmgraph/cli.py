@@ -9,9 +9,8 @@ from core.cli.check import print_devices, print_packages
 from core.cli.list import list_command
 from core.cli.options import call
 
-ABOUT = "Masked pretraining on graphs. No system is here yet."
+ABOUT = "Masked pretraining on graphs."
 NEEDED = ("torch", "numpy", "scipy", "scikit-learn", "lightning-fabric", "safetensors")
-# What the planned systems build on.
 OPTIONAL = {"torch-geometric": "torch-geometric"}
 
 
@@ -21,8 +20,31 @@ def check() -> None:
     print_devices()
 
 
+def layouts() -> list[tuple[str, str]]:
+    """Names and descriptions of the layouts of data."""
+    from mmgraph.data.sources import LAYOUTS
+
+    return [(name, text) for name, (_, text) in LAYOUTS.items()]
+
+
+def pretrain(words: list[str]) -> None:
+    """`mmgraph pretrain`, imported when it is called."""
+    from mmgraph.commands.pretrain import main
+
+    main(words)
+
+
+def probe(words: list[str]) -> None:
+    """`mmgraph probe`, imported when it is called."""
+    from mmgraph.commands.probe import probe
+
+    call(probe, "mmgraph probe", words)
+
+
 COMMANDS = [
-    Command("list", "[GLOB]", "recipes with paper, parameters, data", lambda w: list_command("mmgraph", w)),
+    Command("pretrain", "RECIPE [--key value ...]", "train by a recipe; --resume goes on with a run", pretrain),
+    Command("probe", "RUN", "frozen embeddings by the protocol of the papers, beside controls", probe),
+    Command("list", "[GLOB]", "recipes with paper, parameters, data", lambda w: list_command("mmgraph", w, layouts)),
     Command("check", "", "what is installed, and on which devices", lambda w: call(check, "mmgraph check", w)),
 ]
 

@@ -75,7 +75,9 @@ def join(graphs: Sequence[Graphs]) -> Graphs:
     return Graphs(
         torch.cat([g.x for g in graphs]),
         torch.cat([g.edge_index + at for g, at in zip(graphs, before, strict=True)], 1),
-        torch.cat([torch.zeros(1, dtype=torch.int64), *(g.offsets[1:] + at for g, at in zip(graphs, before, strict=True))]),
+        torch.cat(
+            [torch.zeros(1, dtype=torch.int64), *(g.offsets[1:] + at for g, at in zip(graphs, before, strict=True))]
+        ),
     )
 
 

@@ -7,12 +7,15 @@ import dataclasses
 import pytest
 import torch
 
-from core.cli.recipes import build_recipe, find_recipe, all_recipes
+from core.cli.recipes import all_recipes, build_recipe, find_recipe
 from mm3d.commands.pretrain import RECIPES
 from mm3d.config import FinetuneRecipe, PointMAERecipe
 from mm3d.models.point_mae import PointMAE
+from mmgraph.commands.pretrain import RECIPES as mmgraph_recipes
+from mmgraph.models.graphmae import GraphMAE
 
 NAMES = [recipe.name for recipe in all_recipes("mm3d")]
+GRAPHS = [recipe.name for recipe in all_recipes("mmgraph")]
 
 
 def test_they_are_found() -> None:
@@ -30,4 +33,14 @@ def test_recipe(name: str) -> None:
         return
     with torch.device("meta"):
         count = sum(p.numel() for p in PointMAE(made.model).parameters())
+    assert recipe.parameters.replace(",", "") == str(count)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_recipe_on_graphs(name: str) -> None:
+    recipe = find_recipe("mmgraph", name)
+    assert recipe.paper
+    made = build_recipe(recipe, mmgraph_recipes[recipe.values["system"]])
+    with torch.device("meta"):
+        count = sum(p.numel() for p in GraphMAE(made.model).parameters())
     assert recipe.parameters.replace(",", "") == str(count)

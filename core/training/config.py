@@ -10,12 +10,17 @@ from core.config import at_least
 
 @dataclass
 class OptimConfig:
-    """AdamW with warm-up and cosine decay. These settings change results."""
+    """Optimiser, warm-up and cosine decay. These settings change results."""
+
+    algorithm: Literal["adamw", "adam"] = "adamw"
+    """AdamW with decay of weights only, or Adam with an L2 penalty on everything, as papers on graphs use it."""
 
     lr: float = 1e-3
     """Peak learning rate."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """After the warm-up: cosine down to min_lr, or no change."""
     weight_decay: float = 0.05
-    """Decay of weights; biases, norms and tokens are never decayed."""
+    """Decay of weights; AdamW never decays biases, norms and tokens."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Averaging constants of AdamW."""
     warmup_epochs: float = 10
@@ -45,6 +50,8 @@ class TrainConfig:
     """Passes over the data."""
     batch_size: int = 128
     """Samples an optimiser step, over all processes and accumulated parts together."""
+    last_batch: Literal["drop", "keep"] = "drop"
+    """The rest of an epoch that fills no batch: left out, or a smaller batch of its own (one process, undivided)."""
     accumulate: int = 1
     """Parts a batch is computed in, one after the other, to save memory (batch norm then sees the parts)."""
     seed: int = 0

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from core.errors import UserError
 from core.random import derive_seed, generator
+from core.training.config import TrainConfig
 
 
 class TrainingData(Protocol):
@@ -42,7 +43,7 @@ class Plan(NamedTuple):
     """How samples are dealt into steps, processes and parts; every question is answered by arithmetic.
 
     ``length`` samples, shuffled anew each epoch by ``seed``; ``batch_size`` a step, split evenly over ``world``
-    processes and ``accumulate`` parts; the rest of an epoch that fills no batch is left out.
+    processes and ``accumulate`` parts; the rest of an epoch that fills no batch is left out, or kept as a smaller batch.
     """
 
     length: int
@@ -50,10 +51,11 @@ class Plan(NamedTuple):
     seed: int
     accumulate: int = 1
     world: int = 1
+    keep_last: bool = False
 
     @property
     def steps_per_epoch(self) -> int:
-        return self.length // self.batch_size
+        return -(-self.length // self.batch_size) if self.keep_last else self.length // self.batch_size
 
     def order(self, epoch: int) -> list[int]:
         """All samples in the order of an epoch."""
@@ -73,21 +75,27 @@ class Plan(NamedTuple):
                 yield [(epoch, index) for index in order[begin : begin + size]]
 
 
-def make_plan(length: int, batch_size: int, seed: int, accumulate: int, world: int) -> Plan:
+def make_plan(length: int, train: TrainConfig, world: int) -> Plan:
     """A plan whose sizes fit.
 
     Raises:
-        UserError: the batch does not divide into processes and parts, or is larger than the data.
+        UserError: the batch does not divide into processes and parts, or is larger than the data; the last batch is to
+            be kept and would have to be divided.
     """
+    batch_size, accumulate, keep = train.batch_size, train.accumulate, train.last_batch == "keep"
+    if keep and world * accumulate > 1:
+        raise UserError(
+            f"train.last_batch keep: cannot be divided into {world} processes x {accumulate} accumulated parts"
+        )
     if batch_size % (world * accumulate):
         raise UserError(
             f"train.batch_size {batch_size} does not divide into {world} processes x {accumulate} accumulated parts"
         )
-    if length < batch_size:
+    if length < batch_size and not keep:
         raise UserError(
             f"train.batch_size {batch_size} is larger than the {length} training samples; choose a smaller one"
         )
-    return Plan(length, batch_size, seed, accumulate, world)
+    return Plan(length, batch_size, train.seed, accumulate, world, keep)
 
 
 class _Samples(Dataset[tuple[Any, tuple[int, int]]]):

@@ -86,7 +86,7 @@ def run_training(
     torch.manual_seed(derive_seed(recipe.train.seed, "weights"))
     job = make(fabric.is_global_zero)
     # What would stop the training at its first step must not leave a folder behind.
-    make_plan(len(job.data), recipe.train.batch_size, recipe.train.seed, recipe.train.accumulate, fabric.world_size)
+    make_plan(len(job.data), recipe.train, fabric.world_size)
     require_trackers(recipe.run.trackers)
     on_main(fabric, lambda: folder.open(config, resume, header, {"seed": recipe.train.seed, **job.said}))
     result = fit(

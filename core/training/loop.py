@@ -21,7 +21,7 @@ from core.random import derive_seed
 from core.training.checkpoint import load_checkpoint, save_checkpoint
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 from core.training.data import Microbatch, TrainingData, make_plan, microbatches
-from core.training.optim import adamw, learning_rate
+from core.training.optim import learning_rate, new_optimizer
 from core.training.progress import Progress
 from core.training.run import RunFolder
 from core.training.trackers import Trackers
@@ -95,7 +95,7 @@ def fit(
     Args:
         folder: an open run folder.
         fabric: launched devices.
-        model: its weights already initialised or loaded; ``adamw`` optimises what requires gradient.
+        model: its weights already initialised or loaded; ``new_optimizer`` optimises what requires gradient.
         step: computes loss and parts of one microbatch.
         after_step: called with the number of steps done (an EMA teacher moves here).
         after_epoch: called with the number of epochs done, on every process, the model in training mode.
@@ -106,11 +106,11 @@ def fit(
     """
     if run.threads:
         torch.set_num_threads(run.threads)
-    plan = make_plan(len(data), train.batch_size, train.seed, train.accumulate, fabric.world_size)
+    plan = make_plan(len(data), train, fabric.world_size)
     total = plan.steps_per_epoch * train.epochs
     compiled = torch.compile(model) if run.compile else model
     wrapped = fabric.setup_module(compiled)  # type: ignore[arg-type]
-    optimizer: Any = fabric.setup_optimizers(adamw(model, optim, fused=train.precision != "16-mixed"))
+    optimizer: Any = fabric.setup_optimizers(new_optimizer(model, optim, fused=train.precision != "16-mixed"))
     progress = load_checkpoint(folder.state, model, optimizer.optimizer)
     first = int(progress["step"])
     if progress.get("scaler"):

@@ -18,13 +18,21 @@ def decays(name: str, parameter: nn.Parameter) -> bool:
     return parameter.ndim > 1 and not name.endswith(".bias") and "token" not in name
 
 
-def adamw(model: nn.Module, config: OptimConfig, fused: bool = True) -> torch.optim.AdamW:
-    """AdamW over the trainable parameters in two groups, with and without decay.
+def new_optimizer(model: nn.Module, config: OptimConfig, fused: bool = True) -> torch.optim.Optimizer:
+    """The optimiser of the trainable parameters: AdamW in two groups, with and without decay, or plain Adam in one.
 
     Args:
         fused: all arithmetic of a step in one kernel; not together with scaled float16 gradients that are clipped.
     """
     trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    if config.algorithm == "adam":
+        return torch.optim.Adam(
+            [p for _, p in trainable],
+            lr=config.lr,
+            betas=config.betas,
+            weight_decay=config.weight_decay,
+            fused=fused,
+        )
     groups = [
         {"params": [p for name, p in trainable if decays(name, p)], "weight_decay": config.weight_decay},
         {"params": [p for name, p in trainable if not decays(name, p)], "weight_decay": 0.0},
@@ -44,4 +52,6 @@ def learning_rate(config: OptimConfig, epoch: float, epochs: int) -> float:
         epoch = math.floor(epoch)
     if epoch < config.warmup_epochs:
         return config.warmup_lr + (config.lr - config.warmup_lr) * epoch / config.warmup_epochs
+    if config.schedule == "constant":
+        return config.lr
     return config.min_lr + (config.lr - config.min_lr) * (1 + math.cos(math.pi * min(epoch / epochs, 1.0))) / 2

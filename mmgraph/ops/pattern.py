@@ -35,7 +35,9 @@ class Pattern:
             ValueError: an index outside the nodes.
         """
         if edge_index.numel() and (int(edge_index.min()) < 0 or int(edge_index.max()) >= nodes):
-            raise ValueError(f"edges between {int(edge_index.min())} and {int(edge_index.max())}, there are {nodes} nodes")
+            raise ValueError(
+                f"edges between {int(edge_index.min())} and {int(edge_index.max())}, there are {nodes} nodes"
+            )
         source, target = edge_index
         order = target.argsort(stable=True)
         return cls(_starts(target, nodes), source[order], nodes), order

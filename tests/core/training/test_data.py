@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tiny_training import TinyData
 
 from core.errors import UserError
+from core.training.config import TrainConfig
 from core.training.data import Plan, make_plan, microbatches
 
 SIZES = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 5), st.integers(0, 7))
@@ -17,7 +18,8 @@ SIZES = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.in
 def plan_of(sizes: tuple[int, int, int, int, int]) -> Plan:
     world, accumulate, size, steps, rest = sizes
     batch = world * accumulate * size
-    return make_plan(batch * steps + min(rest, batch - 1), batch, 7, accumulate, world)
+    train = TrainConfig(batch_size=batch, seed=7, accumulate=accumulate)
+    return make_plan(batch * steps + min(rest, batch - 1), train, world)
 
 
 @given(sizes=SIZES)
@@ -69,10 +71,10 @@ def test_epochs_and_seeds_are_shuffled_differently() -> None:
 
 def test_sizes_that_do_not_fit() -> None:
     with pytest.raises(UserError, match="batch_size 10 does not divide into 2 processes x 3"):
-        make_plan(100, 10, 0, 3, 2)
+        make_plan(100, TrainConfig(batch_size=10, accumulate=3), 2)
     with pytest.raises(UserError, match="batch_size 10 is larger than the 9 training samples"):
-        make_plan(9, 10, 0, 1, 1)
-    assert make_plan(10, 10, 0, 5, 2).steps_per_epoch == 1
+        make_plan(9, TrainConfig(batch_size=10), 1)
+    assert make_plan(10, TrainConfig(batch_size=10, accumulate=5), 2).steps_per_epoch == 1
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -93,3 +95,16 @@ def test_samples_are_functions_of_seed_epoch_and_index(workers: int) -> None:
     first, second = everything[0].generators(3, "mask"), everything[0].generators(3, "other")
     assert len(first) == len(everything[0].places)
     assert len({int(torch.randint(2**40, (), generator=g)) for g in first + second}) == 2 * len(first)
+
+
+def test_a_kept_last_batch_has_the_rest() -> None:
+    plan = make_plan(10, TrainConfig(batch_size=4, last_batch="keep", seed=1), 1)
+    assert plan.steps_per_epoch == 3
+    parts = list(plan.parts(0, 6, 0))
+    assert [len(part) for part in parts] == [4, 4, 2, 4, 4, 2]
+    for epoch in range(2):
+        seen = [place for part in parts[3 * epoch : 3 * epoch + 3] for place in part]
+        assert sorted(seen) == [(epoch, index) for index in range(10)]
+    assert make_plan(3, TrainConfig(batch_size=4, last_batch="keep"), 1).steps_per_epoch == 1
+    with pytest.raises(UserError, match="last_batch keep"):
+        make_plan(10, TrainConfig(batch_size=4, last_batch="keep"), 2)

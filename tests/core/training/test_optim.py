@@ -9,16 +9,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_training import Tiny, TinyConfig
+from torch import nn
 
 from core.training.config import OptimConfig
-from core.training.optim import adamw, learning_rate
+from core.training.optim import learning_rate, new_optimizer
 
 
 def test_matrices_decay_and_vectors_and_tokens_do_not() -> None:
     model = Tiny(TinyConfig())
     model.encoder.extra_token = torch.nn.Parameter(torch.zeros(1, 1, 8))
     frozen = model.encoder.transformer.blocks[0].attn.qkv.weight.requires_grad_(False)  # type: ignore[union-attr,index]
-    decayed, kept = adamw(model, OptimConfig(weight_decay=0.3, betas=(0.8, 0.95))).param_groups
+    decayed, kept = new_optimizer(model, OptimConfig(weight_decay=0.3, betas=(0.8, 0.95))).param_groups
     names = {id(p): name for name, p in model.named_parameters()}
     assert decayed["weight_decay"] == 0.3
     assert kept["weight_decay"] == 0
@@ -45,7 +46,7 @@ def test_decay_of_one_step_is_exact() -> None:
     """With zero gradients AdamW only decays: p * (1 - lr * decay)."""
     model = Tiny(TinyConfig())
     before = {name: p.clone() for name, p in model.named_parameters()}
-    optimizer = adamw(model, OptimConfig(lr=0.5, weight_decay=0.2))
+    optimizer = new_optimizer(model, OptimConfig(lr=0.5, weight_decay=0.2))
     for p in model.parameters():
         p.grad = torch.zeros_like(p)
     optimizer.step()
@@ -74,3 +75,20 @@ def test_schedule_at_its_ends() -> None:
     assert learning_rate(none, 0, EPOCHS) == pytest.approx(1.0)
     rates = [learning_rate(none, e / 10, EPOCHS) for e in range(10 * EPOCHS)]
     assert rates == sorted(rates, reverse=True)
+
+
+def test_adam_decays_everything_through_the_gradient() -> None:
+    model = nn.Linear(2, 1)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimizer = new_optimizer(model, OptimConfig(algorithm="adam", lr=0.1, weight_decay=0.5))
+    assert len(optimizer.param_groups) == 1
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    for name, parameter in model.named_parameters():  # Adam's first step is lr times the sign of the decayed gradient
+        torch.testing.assert_close(parameter.detach(), before[name] - 0.1 * before[name].sign(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_constant_rate_follows_the_warm_up() -> None:
+    config = OptimConfig(lr=0.2, schedule="constant", warmup_epochs=2, warmup_lr=0.0)
+    assert [learning_rate(config, epoch, 10) for epoch in (0, 1, 2, 5, 9.9)] == [0.0, 0.1, 0.2, 0.2, 0.2]

@@ -13,7 +13,7 @@ from core.errors import UserError
 from core.masking import Mask
 from core.random import generator
 from core.training.config import OptimConfig
-from core.training.optim import adamw
+from core.training.optim import new_optimizer
 from mm3d.config import PatchEncoderConfig, PointClassifierConfig, PointMAEConfig
 from mm3d.layers.patches import Patches
 from mm3d.models.point_classifier import PointClassifier
@@ -177,7 +177,7 @@ def test_conversions_are_inverses(which: int) -> None:
 def test_the_same_parameters_decay_as_officially(shared: Path) -> None:
     """Official rule: no decay for one dimension, for ``.bias`` and where the name holds ``token``."""
     for model, names, _, _ in published():
-        decayed = {id(p) for p in adamw(model, OptimConfig()).param_groups[0]["params"]}
+        decayed = {id(p) for p in new_optimizer(model, OptimConfig()).param_groups[0]["params"]}
         for name, p in model.named_parameters():
             ((official, tensor),) = to_official({name: p}, names).items()
             assert (id(p) in decayed) == (

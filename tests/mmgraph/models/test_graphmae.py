@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmgraph.config import GraphEncoderConfig, GraphMAEConfig
-from mmgraph.graph import Graphs
+from mmgraph.graph import Graphs, join
 from mmgraph.masks import NodeMask
 from mmgraph.models.graphmae import GraphMAE
 from mmgraph.models.graphmae_official import from_official
@@ -49,7 +49,9 @@ def close(ours: torch.Tensor, theirs: torch.Tensor) -> None:
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5 * float(theirs.abs().max()))
 
 
-@pytest.mark.parametrize(("name", "mode"), [("graphmae_gat", "eval"), ("graphmae_gin", "eval"), ("graphmae_gin", "train")])
+@pytest.mark.parametrize(
+    ("name", "mode"), [("graphmae_gat", "eval"), ("graphmae_gin", "eval"), ("graphmae_gin", "train")]
+)
 @pytest.mark.parametrize("sparse", [False, True])
 def test_parity(shared: Path, name: str, mode: str, sparse: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mmgraph.graph.SPARSE", 2.0 if sparse else -1.0)
@@ -79,6 +81,18 @@ def test_parity(shared: Path, name: str, mode: str, sparse: bool, monkeypatch: p
 def test_parity_of_embeddings(shared: Path, name: str) -> None:
     golden = Golden(shared, name)
     close(golden.model.eval().encode(golden.graphs), golden["embed/clean"])
+
+
+def test_a_batch_is_its_graphs(square: Graphs) -> None:
+    torch.manual_seed(0)
+    for kind in ("gat", "gin"):
+        model = GraphMAE(GraphMAEConfig(5, GraphEncoderConfig(kind, 8, 2, 2))).eval()  # type: ignore[arg-type]
+        alone = model.encode(square)
+        double = model.encode(join([square, square]))
+        close(double, torch.cat([alone, alone]))
+        order = torch.randperm(6, generator=torch.Generator().manual_seed(1))
+        moved = Graphs(square.x[order], order.argsort()[square.edge_index])
+        close(model.encode(moved), alone[order])
 
 
 def test_published_sizes() -> None:

@@ -1,0 +1,50 @@
+"""`mmgraph probe`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from core.errors import UserError
+from core.files import write_atomically
+from core.reporting.tables import Table
+
+
+def probe(run: str, data: str | None = None, controls: bool = True, out: str | None = None) -> None:
+    """Probe frozen embeddings by the protocol of the papers, mean and std over pretraining seeds.
+
+    Nodes: a linear layer, scored at the epoch of best validation accuracy. Graphs: an SVM, ten folds.
+
+    Args:
+        run: run folder, or one with a folder seed-N for every pretraining seed.
+        data: labelled data; that of the pretraining where none is given.
+        controls: also probe the same network untrained, and raw features.
+        out: JSON file for the results; RUN/probe.json where none is given.
+    """
+    from core.config import from_dict
+    from core.training.run import RunFolder
+    from mmgraph.config import GraphProbeConfig, NodeProbeConfig
+    from mmgraph.data.sources import load
+    from mmgraph.features import probe_rows
+    from mmgraph.models.graphmae import GraphMAE
+
+    base = Path(run)
+    folders = sorted(base.glob("seed-*"), key=lambda p: (len(p.name), p.name)) or [base]
+    models = [GraphMAE.from_pretrained(folder) for folder in folders]
+    config = RunFolder(folders[0]).config()
+    where = str(folders[0] / "config.yaml")
+    nodes = from_dict(NodeProbeConfig, config.get("probe_nodes", {}), where)
+    graphs = from_dict(GraphProbeConfig, config.get("probe_graphs", {}), where)
+    source = data or config["data"]
+    labelled = load(source)
+    width = models[0].config.width
+    from mmgraph.pretrain import width_of
+
+    if width_of(labelled) != width:
+        raise UserError(f"{source}: {width_of(labelled)} features a node; the model in {folders[0]} takes {width}")
+    rows = probe_rows(models, labelled, nodes, graphs, controls)
+    print(f"{source}: test accuracy")
+    print(Table(("embeddings", "accuracy", "seeds"), rows).text())
+    said = {"data": source, "rows": [{"embeddings": n, "mean": s.mean, "std": s.std, "seeds": k} for n, s, k in rows]}
+    target = Path(out) if out else base / "probe.json"
+    write_atomically(target, (json.dumps(said, indent=1) + "\n").encode())

@@ -1,0 +1,1 @@
+"""Labelled graphs from the standard places."""

@@ -1,0 +1,57 @@
+"""Graphs of one .npz file: Amazon and Coauthor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from core.errors import UserError
+from mmgraph.data.sets import NodeSet
+from mmgraph.data.splits import split_nodes
+from mmgraph.graph import Graphs
+
+FORMS = {
+    ("x", "edge", "y"): "edge, x_indptr, x_indices, x_data, x_shape, y",
+    ("attr", "adj", "labels"): "adj_*, attr_*, labels",
+}
+
+
+def node_arrays(path: str | Path, seed: int = 0) -> NodeSet:
+    """One graph with sparse features and labels, made undirected, split at random: 10 % train, 10 % val, 80 % test.
+
+    Args:
+        path: an .npz with ``edge`` (2, E), features ``x_{indptr,indices,data,shape}`` and ``y``, or one of the
+            gnn-benchmark form with ``adj_*``, ``attr_*`` and ``labels``.
+        seed: of the split.
+
+    Raises:
+        UserError: a file that is missing, not readable or lacks an array.
+
+    Source: Shchur et al., "Pitfalls of Graph Neural Network Evaluation" (the data).
+    """
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files if file[key].dtype != object}
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path}: not readable as an .npz of plain arrays ({error})") from error
+    x_name, edge_name, y_name = ("attr", "adj", "labels") if "labels" in arrays else ("x", "edge", "y")
+    needed = [f"{x_name}_{part}" for part in ("indptr", "indices", "data", "shape")] + [y_name]
+    missing = [key for key in needed if key not in arrays]
+    if missing:
+        expected = " or ".join(FORMS.values())
+        raise UserError(f"{path}: no array {missing[0]!r}; expected {expected}")
+    x = _csr(arrays, x_name)
+    edges = arrays[edge_name] if edge_name in arrays else np.stack(_csr(arrays, edge_name).nonzero())
+    both = torch.from_numpy(np.concatenate([edges, edges[::-1]], 1).astype(np.int64)).unique(dim=1)
+    labels = torch.from_numpy(arrays[y_name].astype(np.int64))
+    graph = Graphs(torch.from_numpy(x.toarray().astype(np.float32)), both)
+    return NodeSet(path.stem, graph, labels, *split_nodes(labels, seed))
+
+
+def _csr(arrays: dict[str, np.ndarray], name: str) -> sparse.csr_matrix:
+    parts = tuple(arrays[f"{name}_{part}"] for part in ("data", "indices", "indptr"))
+    return sparse.csr_matrix(parts, shape=tuple(arrays[f"{name}_shape"]))

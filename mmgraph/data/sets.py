@@ -1,0 +1,109 @@
+"""What is learned from: one graph whose nodes have labels, or many graphs that have one each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.errors import UserError
+from mmgraph.graph import Graphs, join
+
+
+@dataclass(frozen=True)
+class NodeSet:
+    """One graph and the labels of its nodes.
+
+    ``labels`` (T,) int64, -1 for none; ``train``, ``val``, ``test`` are node indices of the public split.
+    """
+
+    name: str
+    graph: Graphs
+    labels: Tensor
+    train: Tensor
+    val: Tensor
+    test: Tensor
+
+    def __post_init__(self) -> None:
+        check_graph(self.name, self.graph)
+        if len(self.labels) != len(self.graph.x):
+            raise UserError(
+                f"{self.name}: {len(self.labels)} labels for {len(self.graph.x)} nodes; expected one a node"
+            )
+        for part in ("train", "val", "test"):
+            nodes = getattr(self, part)
+            if nodes.numel() == 0:
+                raise UserError(f"{self.name}: no nodes in its {part} part")
+            if int(nodes.max()) >= len(self.labels) or int(self.labels[nodes].min()) < 0:
+                raise UserError(f"{self.name}: its {part} part has nodes without a label, or that are not in the graph")
+        if len(self.labels[self.train].unique()) < 2:
+            raise UserError(f"{self.name}: all training nodes have one class; a probe needs at least two")
+
+    @property
+    def classes(self) -> int:
+        return int(self.labels.max()) + 1
+
+    def __len__(self) -> int:
+        """One sample: the whole graph."""
+        return 1
+
+    def sample(self, index: int, generator: torch.Generator) -> Graphs:
+        return self.graph
+
+    def collate(self, samples: Sequence[Graphs]) -> Graphs:
+        return join(samples)
+
+
+@dataclass(frozen=True)
+class GraphSet:
+    """Many graphs with a label each: ``labels`` (B,) int64."""
+
+    name: str
+    graphs: tuple[Graphs, ...]
+    labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        if not self.graphs:
+            raise UserError(f"{self.name}: no graphs")
+        for number, graph in enumerate(self.graphs):
+            check_graph(f"{self.name}, graph {number}", graph, edges=False)
+        if len(self.labels) != len(self.graphs):
+            raise UserError(
+                f"{self.name}: {len(self.labels)} labels for {len(self.graphs)} graphs; expected one a graph"
+            )
+
+    def __len__(self) -> int:
+        return len(self.graphs)
+
+    def sample(self, index: int, generator: torch.Generator) -> Graphs:
+        return self.graphs[index]
+
+    def collate(self, samples: Sequence[Graphs]) -> Graphs:
+        return join(samples)
+
+
+def check_graph(name: str, graph: Graphs, edges: bool = True) -> None:
+    """See that a graph can be learned from.
+
+    Args:
+        edges: it must have an edge between two nodes; among many graphs one may have none.
+
+    Raises:
+        UserError: no nodes, no edges, an edge to a node that is not there, or features that are not finite.
+    """
+    nodes = len(graph.x)
+    if nodes == 0 or graph.x.shape[1] == 0:
+        raise UserError(f"{name}: {nodes} nodes with {graph.x.shape[1]} features; expected some of both")
+    index = graph.edge_index
+    if edges and not bool((index[0] != index[1]).any()):
+        raise UserError(f"{name}: no edge between two nodes; expected a graph")
+    if index.numel() and (int(index.min()) < 0 or int(index.max()) >= nodes):
+        raise UserError(
+            f"{name}: edges name nodes {int(index.min())} to {int(index.max())}; there are 0 to {nodes - 1}"
+        )
+    bad = int((~graph.x.isfinite().all(1)).sum())
+    if bad:
+        raise UserError(f"{name}: NaN or infinite features at {bad} of {nodes} nodes")

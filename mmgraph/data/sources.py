@@ -1,0 +1,37 @@
+"""Data by a word of the command line: ``digits``, ``planetoid:path/cora``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from core.config import did_you_mean
+from core.errors import UserError
+from mmgraph.data.arrays import node_arrays
+from mmgraph.data.digits import digits
+from mmgraph.data.planetoid import planetoid
+from mmgraph.data.sets import GraphSet, NodeSet
+from mmgraph.data.tu import tu
+
+LAYOUTS: dict[str, tuple[Callable[[str], NodeSet | GraphSet], str]] = {
+    "digits": (lambda path: digits(), "scikit-learn's handwritten digits as a graph of neighbours; needs no path"),
+    "planetoid": (planetoid, "raw Planetoid files: planetoid:FOLDER/cora"),
+    "tu": (tu, "raw TUDataset files: tu:FOLDER/MUTAG"),
+    "arrays": (node_arrays, "one .npz of an Amazon or Coauthor graph"),
+}
+
+
+def load(source: str) -> NodeSet | GraphSet:
+    """The graph or graphs that a source word names.
+
+    Args:
+        source: ``digits``, or ``layout:path``.
+
+    Raises:
+        UserError: an unknown layout, and what its loader raises.
+    """
+    name, _, path = source.partition(":")
+    if name not in LAYOUTS:
+        raise UserError(f"data {source!r}: no such layout{did_you_mean(name, LAYOUTS)}")
+    if name != "digits" and not path:
+        raise UserError(f"data {source!r}: where is it? Write {name}:path/to/it")
+    return LAYOUTS[name][0](path)

@@ -1,0 +1,54 @@
+"""Graph classification sets as the raw TUDataset files."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from core.errors import UserError
+from mmgraph.data.needs import torch_geometric
+from mmgraph.data.sets import GraphSet
+from mmgraph.graph import Graphs
+
+MAX_DEGREE = 400
+
+
+def tu(path: str | Path) -> GraphSet:
+    """A set of small graphs; features are one-hot node labels, or one-hot degrees (at most 400) where there are none.
+
+    Args:
+        path: the folder NAME of the ``NAME_*.txt`` files, or the one above its ``raw``.
+
+    Raises:
+        UserError: files that are missing or not readable.
+
+    Source: Morris et al., "TUDataset"; features as in GraphMAE's official code.
+    """
+    path = Path(path)
+    folder = next((p for p in (path, path / "raw") if (p / f"{path.name}_A.txt").is_file()), None)
+    if folder is None:
+        raise UserError(f"{path}: no {path.name}_A.txt in it; expected the raw files of a TUDataset")
+    read = torch_geometric("io").read_tu_data
+    try:
+        data, slices, sizes = read(str(folder), path.name)
+    except Exception as error:  # a text file can be wrong in every way
+        raise UserError(f"{folder}: cannot be read ({type(error).__name__}: {error})") from error
+    indicator = np.loadtxt(folder / f"{path.name}_graph_indicator.txt", dtype=np.int64)
+    nodes = np.bincount(indicator - 1, minlength=len(slices["y"]) - 1)
+    starts = slices["edge_index"].tolist()
+    edges = [data.edge_index[:, a:b] for a, b in pairwise(starts)]
+    if sizes["num_node_labels"]:
+        labels = data.x[:, sizes["num_node_attributes"] :].float()
+        features = list(labels.split(nodes.tolist()))
+    else:
+        degrees = [
+            torch.bincount(e[0], minlength=int(n)).clamp(max=MAX_DEGREE) for e, n in zip(edges, nodes, strict=True)
+        ]
+        width = max(int(d.max()) for d in degrees) + 1
+        features = [F.one_hot(d, width).float() for d in degrees]
+    graphs = tuple(Graphs(x, e) for x, e in zip(features, edges, strict=True))
+    return GraphSet(path.name, graphs, data.y.numpy())

@@ -1,0 +1,64 @@
+"""Frozen embeddings of a data set, and how well probes read them, beside controls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from core.evaluation.metrics import MeanStd, mean_std
+from core.random import derive_seed
+from mmgraph.config import GraphProbeConfig, NodeProbeConfig
+from mmgraph.data.sets import GraphSet, NodeSet
+from mmgraph.graph import join
+from mmgraph.probes import pool, probe_graphs, probe_nodes
+
+BATCH = 256  # graphs
+
+
+@torch.no_grad()
+def embed_nodes(model: Any, data: NodeSet) -> Tensor:
+    """(T, C) embeddings, in evaluation mode."""
+    return model.eval().encode(data.graph).float().cpu()
+
+
+@torch.no_grad()
+def embed_graphs(model: Any | None, data: GraphSet, config: GraphProbeConfig) -> Tensor:
+    """(B, C) pooled embeddings, in evaluation mode; pooled features where no model is given."""
+    found = []
+    for start in range(0, len(data), BATCH):
+        graphs = join(data.graphs[start : start + BATCH])
+        nodes = graphs.x if model is None else model.eval().encode(graphs)
+        found.append(pool(nodes, graphs, config).float().cpu())
+    return torch.cat(found)
+
+
+def probe_set(
+    model: Any | None, data: NodeSet | GraphSet, nodes: NodeProbeConfig, graphs: GraphProbeConfig, seed: int
+) -> float:
+    """Accuracy of the protocol that fits the data; of the raw features where no model is given."""
+    if isinstance(data, NodeSet):
+        embeddings = data.graph.x if model is None else embed_nodes(model, data)
+        return probe_nodes(embeddings, data, nodes, seed).accuracy
+    return probe_graphs(embed_graphs(model, data, graphs).numpy(), data)
+
+
+def untrained(model: Any, seed: int) -> Any:
+    """The same network with fresh weights."""
+    torch.manual_seed(derive_seed(seed, "untrained"))
+    return type(model)(model.config).eval()
+
+
+def probe_rows(
+    models: list[Any], data: NodeSet | GraphSet, nodes: NodeProbeConfig, graphs: GraphProbeConfig, controls: bool
+) -> list[tuple[str, MeanStd, int]]:
+    """(embeddings, accuracy over pretraining seeds, number of seeds) of pretrained models and of controls."""
+    seeds = range(len(models))
+    rows = [("pretrained", mean_std([probe_set(m, data, nodes, graphs, s) for s, m in enumerate(models)]), len(models))]
+    if controls:
+        fresh = [probe_set(untrained(models[0], s), data, nodes, graphs, s) for s in seeds]
+        rows.append(("untrained", mean_std(fresh), len(models)))
+        raw = [probe_set(None, data, nodes, graphs, s) for s in seeds]
+        rows.append(("raw features", mean_std(raw), len(models)))
+    return rows
