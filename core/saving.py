@@ -42,7 +42,7 @@ class Pretrained:
         """
         assert isinstance(self, nn.Module)
         folder = Path(folder)
-        described = {"model": type(self).__name__, "config": dataclasses.asdict(self.config)}
+        described = {"model": _class_name(type(self)), "config": dataclasses.asdict(self.config)}
         try:
             folder.mkdir(parents=True, exist_ok=True)
             write_atomically(folder / MODEL, (json.dumps(described, indent=2) + "\n").encode())
@@ -72,6 +72,11 @@ class Pretrained:
         return model
 
 
+def _class_name(kind: type) -> str:
+    """The name of the class that was written, which sharding hides behind one it makes."""
+    return next(base.__name__ for base in kind.__mro__ if not base.__module__.startswith("torch."))
+
+
 def resolve(source: str | Path) -> Path:
     """The folder of a model: the path itself, or the downloaded snapshot of a hub id such as ``name/model``."""
     folder = Path(source)
@@ -95,6 +100,8 @@ def describe(folder: Path) -> dict[str, Any]:
         return {"model": described["model"], "config": dict(described["config"])}
     except FileNotFoundError as error:
         raise UserError(f"{path}: missing; expected a run folder or a folder written by save_pretrained") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not readable as the description of a model ({error})") from error
 
@@ -158,6 +165,16 @@ def load_strictly(model: nn.Module, tensors: dict[str, Tensor], source: str) -> 
     """Load weights that must fit exactly in names and shapes.
 
     Raises:
+        UserError: as :func:`check_weights`.
+    """
+    check_weights(model, tensors, source)
+    model.load_state_dict(tensors)
+
+
+def check_weights(model: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
+    """See that weights fit a model exactly in names and shapes.
+
+    Raises:
         UserError: naming the source and the first names that are missing, unexpected or of another shape.
     """
     own = model.state_dict()
@@ -172,4 +189,3 @@ def load_strictly(model: nn.Module, tensors: dict[str, Tensor], source: str) -> 
             if names
         ]
         raise UserError(f"{source}: weights of another architecture than {type(model).__name__}: {'; '.join(said)}")
-    model.load_state_dict(tensors)

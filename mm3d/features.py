@@ -25,6 +25,7 @@ from mm3d.data.sources import load
 from mm3d.data.usable import usable
 from mm3d.descriptor import descriptor_forest, descriptors
 from mm3d.models import load_model
+from mm3d.pretrain import listed
 
 
 @torch.no_grad()
@@ -43,8 +44,13 @@ def encode_clouds(
     return torch.cat(found).numpy()
 
 
+def on_device(device: str) -> str:
+    """The device that a word names; "auto" is a GPU where there is one."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
 def load_encoder_on(source: str | Path, device: str) -> Any:
-    """A saved model that gives features of clouds, on a device.
+    """A saved model that gives features of clouds, on a device ("auto": a GPU where there is one).
 
     Raises:
         UserError: a model without ``encode``, a device that is not there, and what loading raises.
@@ -52,6 +58,7 @@ def load_encoder_on(source: str | Path, device: str) -> Any:
     model = load_model(source)
     if not hasattr(model, "encode"):
         raise UserError(f"{source}: a {type(model).__name__} gives no features of whole clouds")
+    device = on_device(device)
     try:
         return model.to(torch.device(device))
     except (RuntimeError, AssertionError) as error:
@@ -73,8 +80,30 @@ class ProbeReport:
 
     results: dict[str, dict[str, list[ProbeResult]]]
     descriptor: list[float]
-    skipped_test: int
+    skipped: dict[str, list[str]]  # by split, with the reasons
     test_size: int
+
+    @property
+    def skipped_test(self) -> int:
+        """Clouds of the test split that could not be used."""
+        return len(self.skipped["test"])
+
+    def warnings(self) -> list[str]:
+        """What to be wary of in these numbers, one line each."""
+        runs = [(f, m, run) for f, methods in self.results.items() for m, found in methods.items() for run in found]
+        said = [
+            f"{features}, {method}, seed {run.seed}: {run.not_converged} fits stopped at their iteration limit"
+            for features, method, run in runs
+            if run.not_converged
+        ]
+        unseen = max((run.unseen_labels for _, _, run in runs), default=0)
+        if unseen:
+            said.append(f"{unseen} test clouds are of classes without a training cloud and count as wrong")
+        for split, items in self.skipped.items():
+            if items:
+                wrong = " and count as wrong" if split == "test" else ""
+                said.append(f"{len(items)} clouds of the {split} split could not be used{wrong}")
+        return said
 
     def rows(self) -> list[tuple[str, str, MeanStd, str]]:
         """(features, probe, accuracy, chosen hyper-parameter); clouds of the test split that could not be read are wrong."""
@@ -120,6 +149,9 @@ def probe_model(
     Raises:
         UserError: data without labels or splits, or a model without features.
     """
+    if not methods:
+        raise UserError("methods: none given; expected at least one probe")
+    device = on_device(device)
     model = load_encoder_on(source, device)
     config = points_config_of(source)
     if on_error == "skip":
@@ -154,4 +186,5 @@ def probe_model(
         results["untrained"] = untrained
         made = [descriptors([clouds.cloud(i) for i in range(len(clouds))]) for clouds in (train, test)]
         forest = [descriptor_forest(made[0], train.labels, made[1], test.labels, seed) for seed in range(seeds)]
-    return ProbeReport(results, forest, len(test.skipped), len(test))
+    skipped = {split: listed(clouds) for split, clouds in (("train", train), ("test", test))}
+    return ProbeReport(results, forest, skipped, len(test))

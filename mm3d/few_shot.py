@@ -30,12 +30,13 @@ def few_shot(
     queries: int = 20,
     episodes: int = 10,
     scratch: bool = False,
+    resume: bool = False,
 ) -> list[float]:
     """Fine-tune on ``ways`` x ``shots`` samples and score ``queries`` others of each class, ``episodes`` times.
 
     There is nothing to select an epoch on, so the last one is scored (official codes report the best test epoch).
-    Each episode leaves a run folder ``episode-NN`` in ``out``, and ``result.json`` holds all accuracies; episodes that
-    are there already are not run again.
+    Each episode leaves a run folder ``episode-NN`` in ``out``, and ``result.json`` holds all accuracies. With ``resume``
+    the episodes that are there already, of the same protocol, are not run again.
 
     Returns:
         Accuracy of every episode.
@@ -66,10 +67,13 @@ def few_shot(
             return Job(model, LabelledPoints(support, recipe.points), supervised_step, said)
 
         folder = RunFolder(Path(out) / f"episode-{number:02d}")
-        config = {**dataclasses.asdict(recipe), "pretrained": str(pretrained), "scratch": scratch, "episode": number}
-        outcome = run_training(folder, config, True, "", recipe, make)
+        protocol = {"ways": ways, "shots": shots, "queries": queries, "episode": number}
+        config = {**dataclasses.asdict(recipe), "pretrained": str(source), "scratch": scratch, **protocol}
+        outcome = run_training(folder, config, resume, "", recipe, make)
         found.append(evaluate(outcome.job.model, query, recipe, recipe.votes)["accuracy"])
-    RunFolder(out).write_json("result.json", {"ways": ways, "shots": shots, "accuracy": found})
+    if outcome.main:
+        said = {"ways": ways, "shots": shots, "queries": queries, "accuracy": found}
+        RunFolder(out).write_json("result.json", said)
     return found
 
 

@@ -6,7 +6,6 @@ The epoch is selected on validation data that is neither trained on nor reported
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +17,12 @@ from core.config import from_dict
 from core.errors import UserError
 from core.evaluation.metrics import accuracy, mean_class_accuracy, part_miou, part_miou_without_classes
 from core.random import generator
+from core.reporting.curves import plot_curves
 from core.saving import MODEL, WEIGHTS, describe, load_strictly, load_tensors, resolve
 from core.training.data import Microbatch
 from core.training.job import Job, run_training
 from core.training.run import RunFolder
-from core.training.selection import BestWeights
+from core.training.selection import BestWeights, read_record
 from mm3d.config import FinetuneRecipe, PartSegmenterConfig, PatchEncoderConfig, PointClassifierConfig
 from mm3d.data.clouds import PointClouds
 from mm3d.data.layouts import NoSplit
@@ -34,7 +34,7 @@ from mm3d.data.usable import usable
 from mm3d.layers.patch_encoder import PatchEncoder
 from mm3d.models.part_segmenter import PartSegmenter
 from mm3d.models.point_classifier import PointClassifier
-from mm3d.pretrain import describe_data
+from mm3d.pretrain import describe_data, listed
 
 Scores = dict[str, float]
 
@@ -42,7 +42,7 @@ Scores = dict[str, float]
 def finetune(
     recipe: FinetuneRecipe, pretrained: str | Path, out: str | Path, resume: bool = False, scratch: bool = False
 ) -> Scores:
-    """Fine-tune, select on validation data, score the test split once; leaves a run folder with ``result.json``.
+    """Fine-tune, select on validation data, score the test split once; leaves a run folder with ``result.json`` and curves.
 
     Args:
         recipe: task, data, schedule.
@@ -67,19 +67,26 @@ def finetune(
         model = new_model(recipe, encoder, train)
         if not scratch:
             load_encoder(model.encoder, source)
-        best = BestWeights(folder.state, model, lambda: main_score(evaluate(model, validation, recipe)), main)
-        said = {"pretrained": None if scratch else str(source), **describe_data(train, recipe.data)}
+        name = "accuracy" if recipe.task == "classification" else "miou"
+        best = BestWeights(folder.state, model, lambda: main_score(evaluate(model, validation, recipe)), name, main)
+        left_out = {name: listed(clouds) for name, clouds in (("validation", validation), ("test", test))}
+        said = {
+            "pretrained": None if scratch else str(source),
+            **describe_data(train, recipe.data),
+            "left_out": left_out,
+        }
         data = LabelledPoints(train, recipe.points)
         return Job(model, data, supervised_step, said, best.after_epoch, best.restore)
 
-    config = {**dataclasses.asdict(recipe), "pretrained": str(pretrained), "scratch": scratch}
+    config = {**dataclasses.asdict(recipe), "pretrained": str(source), "scratch": scratch}
     outcome = run_training(folder, config, resume, "", recipe, make)
     scores = evaluate(outcome.job.model, test, recipe, recipe.votes)
-    scores["validation"] = float(json.loads((folder.state / "best.json").read_text())["score"])
+    scores["validation"] = read_record(folder.state / "best.json")["score"]
     if test.skipped:
         scores["test_clouds_left_out"] = float(len(test.skipped))
     if outcome.main:
         folder.write_json("result.json", scores)
+        plot_curves(folder.metrics, folder.path / "curves.png")
     return scores
 
 
@@ -215,12 +222,21 @@ def evaluate(model: nn.Module, clouds: PointClouds, recipe: FinetuneRecipe, vote
         }
     batches = [evaluation_batch(clouds, [i], recipe.points) for i in range(len(clouds))]
     targets = [batch.parts[0].numpy() for batch in batches]
+    scored = [
+        i for i, target in enumerate(targets) if (target >= 0).any()
+    ]  # a sample may have missed the labelled points
+    if not scored:
+        raise UserError(
+            f"{recipe.data}: no sample of {recipe.points.count} points has a labelled one; take more points"
+        )
+    predicted, targets = [predicted[i] for i in scored], [targets[i] for i in scored]
+    labels = clouds.labels[scored]
     if not clouds.parts_of_class:
         iou = part_miou_without_classes([p.argmax(-1).numpy() for p in predicted], targets)
         return {"instance_miou": iou.instance, "part_miou": iou.group}
     chosen = []
-    for scores, label in zip(predicted, clouds.labels, strict=True):
+    for scores, label in zip(predicted, labels, strict=True):
         allowed = torch.tensor(clouds.parts_of_class[label])
         chosen.append(allowed[scores[:, allowed].argmax(-1)].numpy())
-    iou = part_miou(chosen, targets, clouds.labels, clouds.parts_of_class)
+    iou = part_miou(chosen, targets, labels, clouds.parts_of_class)
     return {"instance_miou": iou.instance, "class_miou": iou.group}

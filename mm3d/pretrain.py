@@ -54,5 +54,10 @@ def describe_data(clouds: PointClouds, source: str) -> dict[str, Any]:
         "source": source,
         "clouds": len(clouds),
         "fingerprint": clouds.fingerprint(),
-        "skipped": [f"{item}: {reason}" for item, reason in clouds.skipped],
+        "skipped": listed(clouds),
     }}  # fmt: skip
+
+
+def listed(clouds: PointClouds) -> list[str]:
+    """What could not be used, with the reasons."""
+    return [f"{item}: {reason}" for item, reason in clouds.skipped]

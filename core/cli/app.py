@@ -47,6 +47,11 @@ def run(program: str, about: str, commands: Sequence[Command], words: Sequence[s
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:  # a full disk, a folder that may not be written: no fault of ours wherever it comes up
+        if os.environ.get("MM_BEYOND_TRACEBACK") == "1" or (error.filename is None and error.errno is None):
+            raise
+        print(f"error: {error.filename or 'writing'}: {error.strerror or error}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -80,6 +80,11 @@ def whole_weights(model: nn.Module) -> dict[str, Tensor]:
     return cast(dict[str, Tensor], get_model_state_dict(model, options=_WHOLE))
 
 
+def load_whole_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Put whole weights into a model that may be sharded; every process calls it with the same weights."""
+    set_model_state_dict(model, cast(dict[str, Any], weights), options=StateDictOptions(full_state_dict=True))
+
+
 def checkpoints(folder: Path) -> list[Path]:
     """The whole checkpoints of a run, oldest first."""
     return sorted(folder.glob("step-*"))
@@ -89,20 +94,26 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
     """Restore the newest checkpoint into model and optimiser, and return its progress; ``{"step": 0}`` where none is.
 
     Raises:
-        UserError: the checkpoint is unreadable or of another architecture.
+        UserError: the checkpoint is unreadable or of another architecture; where there is an older one, it is named.
     """
     found = checkpoints(folder)
     if not found:
         return {"step": 0}
     newest = found[-1]
-    tensors = load_tensors(newest / "state.safetensors")
+    try:
+        progress = _progress(newest / "progress.json")
+        tensors = load_tensors(newest / "state.safetensors")
+    except UserError as error:
+        if len(found) == 1:
+            raise
+        raise UserError(f"{error}. Remove {newest} to go on from {found[-2].name}") from error
     weights: dict[str, Any] = {
         name.removeprefix("model/"): t for name, t in tensors.items() if name.startswith("model/")
     }
     # Every process compares: a sharded tensor says its whole shape, while only the main one is given gathered weights.
     if {n: t.shape for n, t in weights.items()} != {n: t.shape for n, t in model.state_dict().items()}:
         raise UserError(f"{newest}: weights of another architecture than this run's model")
-    set_model_state_dict(model, weights, options=StateDictOptions(full_state_dict=True))
+    load_whole_weights(model, weights)
     states: dict[str, Any] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer/"):
@@ -115,4 +126,12 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
             {"state": states, "param_groups": get_optimizer_state_dict(model, optimizer)["param_groups"]},
             options=StateDictOptions(full_state_dict=True),
         )
-    return json.loads((newest / "progress.json").read_text())
+    return progress
+
+
+def _progress(path: Path) -> dict[str, Any]:
+    try:
+        progress = json.loads(path.read_text())
+        return {**progress, "step": int(progress["step"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not readable as the progress of a run ({type(error).__name__}: {error})") from error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -15,7 +16,7 @@ from core.random import derive_seed
 from core.training.checkpoint import whole_weights
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 from core.training.data import Microbatch, TrainingData, make_plan
-from core.training.loop import FitResult, Step, fit, make_fabric
+from core.training.loop import FitResult, Step, fit, make_fabric, raise_everywhere
 from core.training.run import RunFolder
 from core.training.trackers import require_trackers
 
@@ -43,15 +44,17 @@ def masked_step(model: MaskedModel) -> Step:
 class Job(NamedTuple):
     """What is trained: model (with ``save_pretrained``), data, step, and what ``environment.json`` says of the data.
 
-    ``after_epoch`` is called with the number of epochs done; ``finish`` once before the weights are saved.
+    ``after_epoch`` and ``after_step`` are called with the number of epochs and steps done; ``finish`` once before the
+    weights are saved.
     """
 
     model: Any
     data: TrainingData
     step: Step
     said: dict[str, Any]
-    after_epoch: Callable[[int], None] | None = None
+    after_epoch: Callable[[int], dict[str, float] | None] | None = None
     finish: Callable[[], object] | None = None
+    after_step: Callable[[int], None] | None = None
 
 
 class Outcome(NamedTuple):
@@ -89,17 +92,19 @@ def run_training(
     make_plan(len(job.data), recipe.train, fabric.world_size)
     require_trackers(recipe.run.trackers)
     on_main(fabric, lambda: folder.open(config, resume, header, {"seed": recipe.train.seed, **job.said}))
-    result = fit(
-        folder,
-        fabric,
-        job.model,
-        job.data,
-        job.step,
-        recipe.optim,
-        recipe.train,
-        recipe.run,
-        after_epoch=job.after_epoch,
-    )
+    with locked(fabric, folder):
+        result = fit(
+            folder,
+            fabric,
+            job.model,
+            job.data,
+            job.step,
+            recipe.optim,
+            recipe.train,
+            recipe.run,
+            after_step=job.after_step,
+            after_epoch=job.after_epoch,
+        )
     fabric.barrier()
     if job.finish is not None:
         job.finish()
@@ -108,7 +113,15 @@ def run_training(
     return Outcome(job, result, fabric.is_global_zero)
 
 
-def on_main(fabric: Fabric, action: Callable[[], None]) -> None:
+@contextmanager
+def locked(fabric: Fabric, folder: RunFolder) -> Iterator[None]:
+    """Hold a run folder in the main process; that another holds it is raised in all."""
+    with ExitStack() as stack:
+        on_main(fabric, lambda: stack.enter_context(folder.lock()))
+        yield
+
+
+def on_main(fabric: Fabric, action: Callable[[], object]) -> None:
     """Do something in the main process only; its UserError is raised in all, so that none waits for ever."""
     said = None
     if fabric.is_global_zero:
@@ -116,6 +129,4 @@ def on_main(fabric: Fabric, action: Callable[[], None]) -> None:
             action()
         except UserError as error:
             said = str(error)
-    said = fabric.broadcast(said) if fabric.world_size > 1 else said
-    if said is not None:
-        raise UserError(said)
+    raise_everywhere(fabric, said)

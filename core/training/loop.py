@@ -47,6 +47,8 @@ def make_fabric(run: RunConfig, precision: str) -> Fabric:
     """
     if run.accelerator == "gpu" and not torch.cuda.is_available():
         raise UserError("run.accelerator gpu: no GPU that torch can use was found; --run.accelerator cpu runs without")
+    if precision == "16-mixed" and (run.accelerator == "cpu" or not torch.cuda.is_available()):
+        raise UserError("train.precision 16-mixed: needs a GPU; take bf16-mixed or 32-true on a CPU")
     gpus = torch.cuda.device_count() if run.accelerator != "cpu" else 0
     if gpus and run.devices > gpus:
         raise UserError(f"run.devices {run.devices}: this machine has {gpus}")
@@ -85,7 +87,7 @@ def fit(
     train: TrainConfig,
     run: RunConfig,
     after_step: Callable[[int], None] | None = None,
-    after_epoch: Callable[[int], None] | None = None,
+    after_epoch: Callable[[int], dict[str, float] | None] | None = None,
 ) -> FitResult:
     """Train a model to the end of its schedule, from wherever its run folder stands.
 
@@ -98,7 +100,8 @@ def fit(
         model: its weights already initialised or loaded; ``new_optimizer`` optimises what requires gradient.
         step: computes loss and parts of one microbatch.
         after_step: called with the number of steps done (an EMA teacher moves here).
-        after_epoch: called with the number of epochs done, on every process, the model in training mode.
+        after_epoch: called with the number of epochs done, on every process, the model in training mode; scores that
+            it gives are logged.
 
     Raises:
         UserError: batch sizes that do not fit, a loss that is not finite, a disk that is full.
@@ -113,6 +116,8 @@ def fit(
     optimizer: Any = fabric.setup_optimizers(new_optimizer(model, optim, fused=train.precision != "16-mixed"))
     progress = load_checkpoint(folder.state, model, optimizer.optimizer)
     first = int(progress["step"])
+    if first > total:
+        raise UserError(f"{folder.path}: its state is of step {first}, and this training has {total} steps")
     if progress.get("scaler"):
         fabric.strategy.precision.load_state_dict(progress["scaler"])
     if fabric.is_global_zero:
@@ -131,9 +136,7 @@ def fit(
             )
         except FloatingPointError as error:
             problem = _not_finite(done, str(error), folder.path)
-        problem = fabric.broadcast(problem) if fabric.world_size > 1 else problem  # so that no process waits for ever
-        if problem is not None:
-            raise UserError(problem)
+        raise_everywhere(fabric, problem)
 
     wrapped.train()
     batches = microbatches(data, plan, first, total, fabric.global_rank, run.workers, pin=fabric.device.type == "cuda")
@@ -182,7 +185,15 @@ def fit(
             finite &= sums["loss"].isfinite()
             whole_epoch = done % plan.steps_per_epoch == 0
             if whole_epoch and after_epoch is not None:
-                after_epoch(done // plan.steps_per_epoch)
+                problem = None
+                scores: dict[str, float] = {}
+                try:
+                    scores = after_epoch(done // plan.steps_per_epoch) or {}
+                except UserError as error:
+                    problem = str(error)
+                raise_everywhere(fabric, problem)
+                if scores and fabric.is_global_zero:
+                    _append(folder.metrics, {"step": done, "epoch": done / plan.steps_per_epoch, **scores})
             stopping = bool(fabric.broadcast(stop.is_set())) if fabric.world_size > 1 else stop.is_set()
             if run.save_steps:
                 due = done % run.save_steps == 0
@@ -200,6 +211,13 @@ def fit(
                 raise Interrupted(f"stopped after step {done} of {total}; the state is saved in {folder.path}")
     seconds = time.monotonic() - begin
     return FitResult(total, total - first, seconds, (total - first) * train.batch_size / max(seconds, 1e-9))
+
+
+def raise_everywhere(fabric: Fabric, problem: str | None) -> None:
+    """Raise the main process's problem as a UserError in all processes, so that none waits for ever."""
+    problem = fabric.broadcast(problem) if fabric.world_size > 1 else problem
+    if problem is not None:
+        raise UserError(problem)
 
 
 def _append(path: Path, row: dict[str, Any]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -70,10 +72,11 @@ class RunFolder:
             said: what environment.json says beside versions, machine and revision.
 
         Raises:
-            UserError: as :meth:`check`, or the folder cannot be written.
+            UserError: as :meth:`check`, the data is not what the run began with, or the folder cannot be written.
         """
         self.check(config, resume)
         if (self.path / "config.yaml").exists():
+            self._check_data(said)
             return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -82,6 +85,44 @@ class RunFolder:
             write_atomically(self.path / "config.yaml", text.encode())
         except OSError as error:
             raise UserError(f"{self.path}: cannot be written ({error.strerror})") from error
+
+    def _check_data(self, said: dict[str, Any]) -> None:
+        """See that the data is what the run began with, as far as its description tells."""
+        before = self.environment().get("data", {})
+        changed = differences(plain(before), plain(said.get("data", {}))) if before else []
+        if changed:
+            raise UserError(f"{self.path}: the data has changed since this run began: {'; '.join(changed)}")
+
+    def environment(self) -> dict[str, Any]:
+        """What the run wrote down of versions, machine and data; empty where that is missing."""
+        path = self.path / "environment.json"
+        try:
+            content = json.loads(path.read_text())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: not readable ({error})") from error
+        return content if isinstance(content, dict) else {}
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder for one training; the system lets go of it when the process ends, however it ends.
+
+        Raises:
+            UserError: another process trains in it.
+        """
+        try:
+            import fcntl
+        except ImportError:  # not on this system
+            yield
+            return
+        self.state.mkdir(parents=True, exist_ok=True)
+        with (self.state / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise UserError(f"{self.path}: another process trains in this folder") from error
+            yield
 
     def config(self) -> dict[str, Any]:
         """The effective configuration of the run."""
@@ -101,10 +142,17 @@ class RunFolder:
         write_atomically(self.path / name, (json.dumps(content, indent=2) + "\n").encode())
 
     def truncate_metrics(self, step: int) -> None:
-        """Keep the rows up to a step: what a killed process wrote after its last checkpoint is computed again."""
+        """Keep the rows up to a step: what a killed process wrote after its last checkpoint is computed again.
+
+        Raises:
+            UserError: the file cannot be read, or has rows without a step.
+        """
         if not self.metrics.exists():
             return
-        kept = [row for row in read_metrics(self.metrics) if row["step"] <= step]
+        rows = read_metrics(self.metrics)
+        if not all(isinstance(row.get("step"), int | float) for row in rows):
+            raise UserError(f"{self.metrics}: rows without a step; expected what a training writes")
+        kept = [row for row in rows if row["step"] <= step]
         write_atomically(self.metrics, "".join(json.dumps(row) + "\n" for row in kept).encode())
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from torch import nn
 
+from core.errors import UserError
 from core.files import write_atomically
-from core.saving import load_strictly, load_tensors, save_tensors
-from core.training.checkpoint import whole_weights
+from core.saving import check_weights, load_tensors, save_tensors
+from core.training.checkpoint import load_whole_weights, whole_weights
 
 
 class BestWeights:
@@ -20,33 +21,60 @@ class BestWeights:
         folder: the run's ``state`` folder.
         model: the model that is trained.
         score: called in evaluation mode, gives the validation score; higher is better.
+        name: of the score, as it is logged.
         main: this process writes; of several, only one does.
 
     A resumed run scores the epochs it repeats again, with the same results, so nothing needs to be restored.
     """
 
-    def __init__(self, folder: Path, model: nn.Module, score: Callable[[], float], main: bool = True) -> None:
+    def __init__(
+        self, folder: Path, model: nn.Module, score: Callable[[], float], name: str, main: bool = True
+    ) -> None:
         self.folder = folder
         self.model = model
         self.score = score
+        self.name = name
         self.main = main
 
-    def after_epoch(self, epoch: int) -> None:
-        """Score, and keep the weights if they are the best so far."""
+    def after_epoch(self, epoch: int) -> dict[str, float]:
+        """Score, keep the weights if they are the best so far, and give the score by its name."""
         self.model.eval()
         score = self.score()
         self.model.train()
         weights = whole_weights(self.model)
         record = self.folder / "best.json"
+        named = {f"validation_{self.name}": score}
         if not self.main:
-            return
-        if not record.exists() or score > json.loads(record.read_text())["score"]:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            save_tensors(weights, self.folder / "best.safetensors")
-            write_atomically(record, json.dumps({"epoch": epoch, "score": score}).encode())
+            return named
+        if not record.exists() or score > read_record(record)["score"]:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                save_tensors(weights, self.folder / "best.safetensors")
+                write_atomically(record, json.dumps({"epoch": epoch, "score": score}).encode())
+            except OSError as error:
+                raise UserError(
+                    f"{record}: the best weights could not be written ({error.strerror or error}); make room and go on "
+                    "with --resume"
+                ) from error
+        return named
 
     def restore(self) -> dict[str, float]:
         """Load the best weights; returns ``{"epoch": ..., "score": ...}`` of them."""
         path = self.folder / "best.safetensors"
-        load_strictly(self.model, load_tensors(path), str(path))
-        return json.loads((self.folder / "best.json").read_text())
+        weights = load_tensors(path)
+        check_weights(self.model, weights, str(path))
+        load_whole_weights(self.model, weights)
+        return read_record(self.folder / "best.json")
+
+
+def read_record(path: Path) -> dict[str, float]:
+    """Epoch and score of the best weights.
+
+    Raises:
+        UserError: missing or damaged.
+    """
+    try:
+        record = json.loads(path.read_text())
+        return {"epoch": int(record["epoch"]), "score": float(record["score"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not readable as the record of the best epoch ({error})") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,6 +38,11 @@ class TensorBoard:
         self.writer.close()
 
 
+def _id(folder: Path) -> str:
+    """The same for the same place, so that a resumed run goes on; folders of equal names are told apart."""
+    return hashlib.blake2b(str(folder.resolve()).encode(), digest_size=8).hexdigest()
+
+
 class WandB:
     """A run of Weights & Biases, named after the run folder."""
 
@@ -45,7 +51,7 @@ class WandB:
             import wandb
         except ImportError as error:
             raise MissingPackage("wandb", "wandb", "run.trackers wandb") from error
-        self.run = wandb.init(name=folder.name, dir=str(folder), resume="allow", id=folder.name)
+        self.run = wandb.init(name=folder.name, dir=str(folder), resume="allow", id=_id(folder))
 
     def log(self, row: dict[str, float]) -> None:
         self.run.log(row, step=int(row["step"]))

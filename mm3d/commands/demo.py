@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from core.errors import UserError
+from core.errors import Interrupted, UserError
 
 
 def demo(out: str = "runs/demo", seed: int = 0) -> None:
@@ -17,6 +17,13 @@ def demo(out: str = "runs/demo", seed: int = 0) -> None:
     """
     if seed < 0:
         raise UserError(f"--seed {seed}: expected at least 0")
+    try:
+        _demo(Path(out), seed)
+    except Interrupted as stopped:
+        raise Interrupted(f"{stopped}. Go on with: mm3d demo --out {out} --seed {seed}") from stopped
+
+
+def _demo(base: Path, seed: int) -> None:
     from core.cli.recipes import build_recipe, find_recipe
     from core.evaluation.metrics import mean_std
     from core.reporting.embedding import plot_embedding
@@ -35,7 +42,6 @@ def demo(out: str = "runs/demo", seed: int = 0) -> None:
     def say(what: str) -> None:
         print(f"[{time.monotonic() - begin:4.0f} s] {what}", flush=True)
 
-    base = Path(out)
     recipe = build_recipe(find_recipe("mm3d", "demo"), PointMAERecipe)
     recipe.train.seed = seed
     say("pretraining a small Point-MAE on 1,024 points of each furniture shape, three fifths of the patches hidden")
@@ -92,8 +98,7 @@ def demo(out: str = "runs/demo", seed: int = 0) -> None:
         ],
     )
     report = base / "report.html"
-    report.write_bytes(page.read_bytes())
-    page.unlink()
+    page.replace(report)
     picture = base / "reconstruction.png"
     (base / "pretrain" / "reconstruction.png").replace(picture)
     say(f"done. Look at {report} and {picture}")

@@ -21,13 +21,17 @@ def main(words: list[str]) -> None:
     parser.add_argument(
         "--on_error", default="stop", choices=["stop", "skip"], help="what a file that cannot be used does"
     )
-    parser.add_argument("--device", default="cpu", help="where features are computed")
+    parser.add_argument(
+        "--device", default="auto", help="where features are computed; auto takes a GPU where there is one"
+    )
     options = parser.parse_args(words)
     from mm3d.data.clouds import collect, pack
     from mm3d.data.files import read_points
     from mm3d.data.usable import usable
-    from mm3d.features import encode_clouds, load_encoder_on, points_config_of
+    from mm3d.features import encode_clouds, load_encoder_on, on_device, points_config_of
 
+    if not Path(options.out).resolve().parent.is_dir():
+        raise UserError(f"--out {options.out}: its folder does not exist")
     paths = input_files(options.inputs)
     model, config = load_encoder_on(options.run, options.device), points_config_of(options.run)
     names, patches = [str(p) for p in paths], model.encoder.config
@@ -36,7 +40,7 @@ def main(words: list[str]) -> None:
     )
     clouds = pack(points, names=[names[i] for i in kept], skipped=skipped)
     clouds = usable(clouds, patches.groups, patches.group_size, options.on_error)
-    features = encode_clouds(model.encode, clouds, config, device=options.device)
+    features = encode_clouds(model.encode, clouds, config, device=on_device(options.device))
     content = io.BytesIO()
     np.savez(content, features=features, files=np.array(clouds.names))
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 from core.cli.recipes import find_recipe, parse_recipe
 from core.errors import Interrupted, UserError
 from core.reporting.tables import Table
+from core.training.rank import is_main
 from mm3d.config import FinetuneRecipe
 
 OPTIONS = {
@@ -36,11 +37,16 @@ def main(words: list[str]) -> None:
     for key, least in (("seeds", 1), ("ways", 0), ("shots", 1), ("queries", 1), ("episodes", 1)):
         if options[key] < least:
             raise UserError(f"--{key} {options[key]}: expected at least {least}")
-    out = Path(options["out"] or f"{words[0].rstrip('/')}-{recipe.name}{'-scratch' if options['scratch'] else ''}")
+    out = Path(options["out"] or _folder(words[0], recipe.name, options))
     try:
         _finetune(words[0], settings, options, out)
     except Interrupted as stopped:
         raise Interrupted(f"{stopped}. Go on with the same command and --resume") from stopped
+
+
+def _folder(run: str, recipe: str, options: dict) -> str:
+    protocol = f"-{options['ways']}way-{options['shots']}shot" if options["ways"] else ""
+    return f"{run.rstrip('/')}-{recipe}{protocol}{'-scratch' if options['scratch'] else ''}"
 
 
 def _finetune(run: str, settings: FinetuneRecipe, options: dict, out: Path) -> None:
@@ -52,7 +58,9 @@ def _finetune(run: str, settings: FinetuneRecipe, options: dict, out: Path) -> N
 
     if options["ways"]:
         sizes = (options["ways"], options["shots"], options["queries"], options["episodes"])
-        accuracy = few_shot(settings, run, out, *sizes, options["scratch"])
+        accuracy = few_shot(settings, run, out, *sizes, options["scratch"], options["resume"])
+        if not is_main():
+            return
         title = f"{options['ways']}-way {options['shots']}-shot, {len(accuracy)} episodes"
         print(Table((title, "mean and std"), [("accuracy", mean_std(accuracy))]).text())
         return
@@ -60,6 +68,8 @@ def _finetune(run: str, settings: FinetuneRecipe, options: dict, out: Path) -> N
     for seed in range(settings.train.seed, settings.train.seed + options["seeds"]):
         seeded = dataclasses.replace(settings, train=dataclasses.replace(settings.train, seed=seed))
         scores.append(finetune(seeded, run, out / f"seed-{seed}", options["resume"], options["scratch"]))
+    if not is_main():
+        return
     left_out = int(max(score.pop("test_clouds_left_out", 0) for score in scores))
     rows = [(name, mean_std([score[name] for score in scores])) for name in scores[0]]
     print(f"{settings.data}: the epoch was selected on validation data, the test split scored once")

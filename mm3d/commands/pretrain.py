@@ -38,7 +38,7 @@ def main(words: list[str]) -> None:
         raise UserError("usage: mm3d pretrain RECIPE [--key value ...]; `mm3d list` shows the recipes")
     recipe = find_recipe("mm3d", words[0])
     settings, options = parse_recipe(recipe, recipe_kind(recipe), f"mm3d pretrain {words[0]}", words[1:], OPTIONS)
-    out = Path(options["out"] or (words[0] if Path(words[0]).is_dir() else f"runs/{recipe.name}"))
+    out = Path(options["out"] or (words[0] if (Path(words[0]) / "config.yaml").is_file() else f"runs/{recipe.name}"))
     from mm3d.pretrain import pretrain
 
     try:

@@ -18,7 +18,7 @@ def probe(
     seeds: int = 5,
     controls: bool = True,
     on_error: Literal["stop", "skip"] = "stop",
-    device: str = "cpu",
+    device: str = "auto",
     out: str | None = None,
 ) -> None:
     """Probe frozen features: linear SVM, logistic regression and nearest neighbours, mean and std over seeds.
@@ -30,24 +30,27 @@ def probe(
         seeds: how many; they vary the validation split that chooses each probe's hyper-parameter.
         controls: also probe the same network untrained, and a hand-made descriptor.
         on_error: skip leaves out unreadable clouds; those of the test split count as wrong.
-        device: where features are computed.
+        device: where features are computed; auto takes a GPU where there is one.
         out: JSON file for the results; RUN/probe.json where none is given.
     """
     from mm3d.features import probe_model
 
     if seeds < 1:
         raise UserError(f"--seeds {seeds}: expected at least 1")
+    if out is not None and not Path(out).resolve().parent.is_dir():
+        raise UserError(f"--out {out}: its folder does not exist")
     report = probe_model(run, data, methods, seeds, controls, on_error, device)
     rows = report.rows()
     print(f"{data}: accuracy on {report.test_size} test clouds, {seeds} seeds")
-    if report.skipped_test:
-        print(f"{report.skipped_test} test clouds could not be read and count as wrong")
+    for warning in report.warnings():
+        print(f"note: {warning}")
     print(Table(("features", "probe", "accuracy", "chosen"), rows).text())
     target = Path(out) if out else Path(run) / "probe.json"
     if out is None and not target.parent.is_dir():  # a hub id has no folder of ours
         return
     content = [{"features": f, "probe": m, "mean": s.mean, "std": s.std, "chosen": c} for f, m, s, c in rows]
-    said = json.dumps({"data": data, "seeds": seeds, "results": content}, indent=2)
+    about = {"data": data, "seeds": seeds, "test_clouds": report.test_size, "notes": report.warnings()}
+    said = json.dumps({**about, "results": content, "skipped": report.skipped}, indent=2)
     try:
         write_atomically(target, said.encode())
     except OSError as error:

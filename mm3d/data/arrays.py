@@ -9,9 +9,10 @@ import numpy as np
 from core.errors import UserError
 from mm3d.data.cache import cached
 from mm3d.data.clouds import OnError, PointClouds, collect, pack
-from mm3d.data.files import PARSE_ERRORS, check_points
+from mm3d.data.files import PARSE_ERRORS, as_float32, check_points
 from mm3d.data.layouts import NoSplit, check_split
 
+MOST_CLASSES = 100_000  # that are named by their numbers
 SPLIT_CODES = {"train": 0, "test": 1, "val": 2}
 
 
@@ -25,12 +26,14 @@ def point_arrays(
 ) -> PointClouds:
     """A .npz with ``points`` (M, N, 3) and, where they are there, labels, names, split and point labels.
 
-    Arrays: ``label`` (M,) integer, -1 = none, with ``classes``; ``name`` (M,); ``split`` (M,) 0 train, 1
-    test, 2 val; ``seg`` (M, N) part of each point, -1 = none, with ``seg_classes``. ``label`` and
-    ``classes`` name other arrays to take instead ("shape_label", "shape_classes"). ``split=None`` is
-    everything. float16 stays float16. Raises UserError for a missing or damaged file, arrays that do not
-    fit together, labels outside the classes, and for a bad cloud unless ``on_error="skip"`` lists it in
-    ``.skipped``.
+    Arrays: ``label`` (M,) integer, -1 = none, with ``classes`` (default: the numbers from 0 to the largest
+    label); ``name`` (M,); ``split`` (M,) 0 train, 1 test, 2 val, -1 = none of them (without it all are train);
+    ``seg`` (M, N) integer part of each point, -1 = none, with ``seg_classes`` (default: numbers, too).
+    ``label`` and ``classes`` name other arrays to take instead ("shape_label", "shape_classes").
+    ``split=None`` is everything. float16 stays float16, others become float32 (``as_float32``). Raises
+    UserError for a missing or damaged file, arrays that do not fit together, labels outside the classes, other
+    split codes, and for a bad cloud unless ``on_error="skip"`` lists it in ``.skipped``; NoSplit for a split
+    that is not in the file.
     """
     path = Path(path)
     check_split(split or "train", tuple(SPLIT_CODES), str(path))
@@ -57,21 +60,27 @@ def _from_arrays(
         if key in arrays and arrays[key].shape != shape:
             raise UserError(f"{where}: {key} is {arrays[key].shape}; expected {shape}, as points are {points.shape}")
     chosen = np.arange(count)
+    codes = arrays.get("split", np.zeros(count, np.int64))
+    if (unknown := codes[~np.isin(codes, [-1, *SPLIT_CODES.values()])]).size:
+        raise UserError(f"{where}: split has the code {unknown[0]}; expected 0 train, 1 test, 2 val, or -1 none")
     if split is not None:
-        if "split" not in arrays:
-            raise NoSplit(f"{where}: no array 'split', so no {split!r} split; expected 0 train, 1 test, 2 val")
-        chosen = np.flatnonzero(arrays["split"] == SPLIT_CODES[split])
+        if "split" not in arrays and split != "train":
+            raise NoSplit(
+                f"{where}: no array 'split', so all is train and no {split!r}; expected 0 train, 1 test, 2 val"
+            )
+        chosen = np.flatnonzero(codes == SPLIT_CODES[split])
         if not len(chosen):
             raise NoSplit(f"{where}: no clouds of split {split!r} ({SPLIT_CODES[split]}) in it")
     labels = arrays.get(label, np.full(count, -1))
-    if labels.dtype.kind not in "iu":
-        raise UserError(f"{where}: {label} is {labels.dtype}; expected integers")
+    for key in (label, "seg"):
+        if key in arrays and arrays[key].dtype.kind not in "iu":
+            raise UserError(f"{where}: {key} is {arrays[key].dtype}; expected integers")
     names = [str(n) for n in arrays["name"]] if "name" in arrays else [str(i) for i in range(count)]
     seg = arrays.get("seg")
     half = points.dtype == np.float16
 
     def read(index: int) -> np.ndarray:
-        cloud = points[chosen[index]] if half else points[chosen[index]].astype(np.float32)
+        cloud = points[chosen[index]] if half else as_float32(points[chosen[index]])
         check_points(f"{where}: {names[chosen[index]]}", cloud)
         return cloud
 
@@ -79,12 +88,23 @@ def _from_arrays(
     rows = chosen[kept]
     part_names: list[str] = []
     if seg is not None:
-        part_names = [str(c) for c in arrays.get("seg_classes", np.arange(max(int(seg.max()) + 1, 0)))]
-    class_names = [str(c) for c in arrays.get(classes, np.zeros(0))]
+        part_names = [str(c) for c in arrays["seg_classes"]] if "seg_classes" in arrays else numbers(where, seg)
+    class_names = [str(c) for c in arrays[classes]] if classes in arrays else numbers(where, labels)
     return pack(
         clouds, labels[rows], class_names, [names[i] for i in rows],
         None if seg is None else [seg[i].astype(np.int64) for i in rows], part_names, skipped=skipped,
     )  # fmt: skip
+
+
+def numbers(where: str, *labels: np.ndarray) -> list[str]:
+    """Names for classes that have none: "0" to the largest of all integer ``labels``.
+
+    UserError, naming ``where``, for labels that are ids and no numbering, such as synsets.
+    """
+    largest = max(int(array.max(initial=-1)) for array in labels)
+    if largest >= MOST_CLASSES:
+        raise UserError(f"{where}: label {largest} without names of classes; expected labels counted from 0")
+    return [str(i) for i in range(largest + 1)]
 
 
 def voxel_grids(
@@ -102,8 +122,8 @@ def voxel_grids(
     Points are ``surface_points`` of each grid, in voxel units minus D/2 (index order of the array).
     ``split`` is "train" or "test". A grid with fewer than ``minimum`` occupied voxels is bad input:
     UserError, or with ``on_error="skip"`` it is listed in ``.skipped`` as "<split>/<row>"; for an honest
-    test score count those as wrong. ``classes`` default to the label numbers. Grid i is drawn from (seed,
-    i), whatever else is in the file.
+    test score count those as wrong. ``classes`` default to the label numbers of both splits, so that they
+    agree. Grid i is drawn from (seed, i), whatever else is in the file.
     """
     path = Path(path)
     check_split(split, ("train", "test"), str(path))
@@ -111,7 +131,7 @@ def voxel_grids(
         raise ValueError(f"num_points is {num_points}; expected at least 1")
 
     def build() -> PointClouds:
-        arrays = read_npz_arrays(path, (f"X_{split}", f"y_{split}", "classes"))
+        arrays = read_npz_arrays(path, (f"X_{split}", "y_train", "y_test", "classes"))
         for key in (f"X_{split}", f"y_{split}"):
             if key not in arrays:
                 raise UserError(f"{path}: no array {key!r}; expected X_{split} (M, D, D, D) and y_{split} (M,)")
@@ -119,6 +139,11 @@ def voxel_grids(
         if grids.ndim != 4 or labels.shape != (len(grids),) or labels.dtype.kind not in "iu":
             raise UserError(
                 f"{path}: X_{split} is {grids.shape}, y_{split} {labels.shape}; expected (M, D, D, D), (M,)"
+            )
+        both = [arrays[key] for key in ("y_train", "y_test") if key in arrays]
+        if not all(array.dtype.kind in "iu" for array in both):
+            raise UserError(
+                f"{path}: y_train and y_test are {' and '.join(str(a.dtype) for a in both)}; expected integers"
             )
         names = [f"{split}/{i}" for i in range(len(grids))]
 
@@ -130,7 +155,9 @@ def voxel_grids(
             return (surface_points(occupied, num_points, generator) - np.array(occupied.shape) / 2).astype(np.float32)
 
         clouds, kept, skipped = collect(str(path), names, read, on_error)
-        named = classes or tuple(str(c) for c in arrays.get("classes", np.arange(max(int(labels.max()) + 1, 0))))
+        named = classes or (
+            tuple(str(c) for c in arrays["classes"]) if "classes" in arrays else numbers(str(path), *both)
+        )
         return pack(clouds, labels[kept], named, [names[i] for i in kept], skipped=skipped)
 
     parameters: dict[str, object] = {

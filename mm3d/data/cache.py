@@ -16,7 +16,7 @@ import numpy as np
 
 from mm3d.data.clouds import PointClouds
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # to be raised when a loader reads the same files otherwise, too
 STALE_SECONDS = 24 * 3600
 ARRAYS = ("points", "offsets", "labels", "parts")
 _warned: set[str] = set()

@@ -14,6 +14,7 @@ from core.errors import UserError
 from mm3d.data.formats import READERS
 
 SUFFIXES = tuple(READERS)
+STEP = 1e-5  # float32 may round by this share of a cloud's longest side
 PARSE_ERRORS = (  # what numpy and the readers raise on damaged bytes
     ValueError, IndexError, KeyError, TypeError, EOFError, OverflowError, NotImplementedError, SyntaxError,
     MemoryError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
@@ -21,7 +22,7 @@ PARSE_ERRORS = (  # what numpy and the readers raise on damaged bytes
 
 
 def read_points(path: str | Path, num_points: int = 2048, seed: int = 0, minimum: int = 1) -> np.ndarray:
-    """The points of ``path``, (N, 3) float32, in the file's own units.
+    """The points of ``path``, (N, 3) float32, in the file's own units; far from the origin, moved (``as_float32``).
 
     A mesh gives ``num_points`` points, uniform over its surface, drawn from ``seed`` alone: a file's sample
     does not depend on its neighbours. A file of points gives all of them in its order. Known: PLY, OBJ,
@@ -46,9 +47,27 @@ def read_points(path: str | Path, num_points: int = 2048, seed: int = 0, minimum
             vertices = sample_surface(vertices, faces, num_points, np.random.default_rng(seed))
         except ValueError as error:
             raise UserError(f"{path}: {error}") from None
-    points = vertices.astype(np.float32)
+    points = as_float32(vertices)
     check_points(str(path), points, minimum)
     return points
+
+
+def as_float32(points: np.ndarray) -> np.ndarray:
+    """(N, 3) floats as float32; a cloud that float32 would visibly quantise is moved to the origin before.
+
+    Map coordinates such as (500000, 4649776) with an extent of 10 would be rounded to steps of 0.5. Where the step of
+    float32 at the largest coordinate is more than 1e-5 of the longest side, and rounding changes anything, the middle
+    of the bounding box is subtracted first, in float64. All other clouds keep their place, bit by bit. Coordinates
+    that are not finite stay so.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused by ``check_points``
+        rounded = points.astype(np.float32)
+        if len(points) == 0 or not np.isfinite(rounded).all() or (rounded == points).all():
+            return rounded
+        low, high = points.min(axis=0), points.max(axis=0)
+        if np.spacing(np.abs(rounded).max()) <= STEP * (high - low).max():
+            return rounded
+        return (points - (low + high) / 2).astype(np.float32)
 
 
 def check_points(name: str, points: np.ndarray, minimum: int = 1) -> None:

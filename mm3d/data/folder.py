@@ -25,20 +25,26 @@ def folder(
     """All point files and meshes under ``root``, recursively, in sorted order.
 
     The class of a file is the first folder below ``root``; files directly in ``root`` have no label (-1).
-    Folders ``train``, ``val``, ``test`` directly under ``root`` are splits: ``split`` picks one (classes
-    are then the folders below it, numbered over all splits alike); without ``split``, if there are no other
-    folders, all are read. Meshes are sampled with ``num_points`` points each. Hidden files and other
+    Folders ``train``, ``val``, ``test`` directly under ``root`` are splits where there are no others
+    (``split_folders``): ``split`` picks one, without it all are read; classes are then the folders below,
+    numbered over all splits alike. Meshes are sampled with ``num_points`` points each. Hidden files and other
     suffixes than those of ``mm3d.data.files.SUFFIXES`` are passed over. A bad file raises UserError, or
     with ``on_error="skip"`` is listed in ``.skipped`` with the reason. UserError if ``root`` is not a
-    folder, the split is missing, or nothing is left.
+    folder, the split is missing, it cannot be told whether there are splits, or nothing is left.
     """
     root = Path(root)
     if not root.is_dir():
         raise UserError(
             f"{root}: no such folder" if not root.exists() else f"{root}: a file; expected a folder of files"
         )
-    bases = _bases(root, split)
-    shared = bases if root in bases else [root / s for s in SPLITS if (root / s).is_dir()]
+    splits = split_folders(root)
+    if split is not None and split not in splits:
+        raise NoSplit(
+            f"{root}: no split {split!r}; expected a folder of that name, one of {', '.join(SPLITS)}, "
+            "and none of other names beside it"
+        )
+    shared = [root / name for name in splits] or [root]
+    bases = shared if split is None else [root / split]
     found = {base: point_files(base) for base in shared}  # all splits, for they number the classes alike
     paths = [path for base in bases for path in found[base]]
     if not paths:
@@ -72,15 +78,25 @@ def point_files(root: Path) -> list[Path]:
     )  # fmt: skip
 
 
-def _bases(root: Path, split: str | None) -> list[Path]:
+def split_folders(root: Path) -> tuple[str, ...]:
+    """Which of "train", "val", "test" are splits of ``root``; () if its folders are classes.
+
+    They are splits if ``root`` has no other folders: beside others, ``train`` is a class like them. Hidden folders
+    do not count, nor do others without point files, which can be no classes. UserError where folders stand both
+    beside and below those names, for then either reading would leave something out or mix it up.
+    """
     folders = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    if split is not None:
-        if split not in SPLITS or split not in folders:
-            raise NoSplit(f"{root}: no split {split!r}; expected a folder of that name, one of {', '.join(SPLITS)}")
-        return [root / split]
-    if folders and set(folders) <= set(SPLITS):
-        return [root / s for s in SPLITS if s in folders]
-    return [root]
+    splits = tuple(name for name in SPLITS if name in folders)
+    others = [name for name in folders if name not in SPLITS and point_files(root / name)] if splits else []
+    if not others:
+        return splits
+    for name in splits:
+        if any(p.is_dir() and not p.name.startswith(".") for p in (root / name).iterdir()):
+            raise UserError(
+                f"{root}: either {name}/ is a split, with a folder a class in it, and {others[0]}/ does not belong "
+                f"there, or {name}/ and {others[0]}/ are both classes; move {others[0]}/ away, or rename {name}/"
+            )
+    return ()
 
 
 def _class_of(path: Path, base: Path) -> str:

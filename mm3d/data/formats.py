@@ -91,29 +91,54 @@ def read_off(data: bytes) -> Geometry:
 
 
 def read_text(data: bytes) -> Geometry:
-    """XYZ, TXT, PTS: columns parted by blanks, commas or semicolons; the first three are taken.
+    """XYZ, TXT, PTS, CSV: columns parted by blanks, commas or semicolons.
 
-    Lines that start with # or // are comments; one first line may be a header or, as in PTS, the number of
-    points.
+    The first three are taken, or those called x, y and z (any case) where a header names them. Lines that
+    start with # or // are comments; one first line may be a header or, as in PTS, the number of points.
     """
     if b"\0" in data:
         raise ValueError("binary data; expected text columns")
-    lines = re.sub(r"[,;]", " ", data.decode("utf-8-sig", "replace")).splitlines()
-    lines = [line for line in lines if line.strip() and not line.lstrip().startswith(("#", "//"))]
+    lines = data.decode("utf-8-sig", "replace").splitlines()
+    lines = [line for line in lines if not re.match(r"[\s,;]*(#|//|$)", line)]
     if not lines:
         raise ValueError("no points")
-    first = lines[0].split()
+    first = _fields(lines[0])
+    columns, delimiter = [0, 1, 2], None
     if len(first) == 1 and first[0].isdigit():
         if len(lines) - 1 < int(first[0]):
             raise ValueError(f"truncated: {len(lines) - 1} of {first[0]} points")
         lines = lines[1 : 1 + int(first[0])]
     elif not _is_number(first[0]):
-        lines = lines[1:]
+        header, lines = lines[0], lines[1:]
+        if lines:
+            columns, delimiter = _named_columns(header, lines[0])
     if not lines:
         raise ValueError("no points")
-    if (columns := len(lines[0].split())) < 3:
-        raise ValueError(f"{columns} columns; expected at least three (x y z)")
-    return np.loadtxt(lines, usecols=(0, 1, 2), ndmin=2, comments=None), None
+    if delimiter is None:
+        lines = re.sub(r"[,;]", " ", "\n".join(lines)).splitlines()
+    if (count := len(lines[0].split(delimiter))) < 3:
+        raise ValueError(f"{count} columns; expected at least three (x y z)")
+    return np.loadtxt(lines, usecols=columns, ndmin=2, comments=None, delimiter=delimiter), None
+
+
+def _named_columns(header: str, row: str) -> tuple[list[int], str | None]:
+    """Where x, y and z are by the header, and what parts the columns; the first three and None if it does not say.
+
+    None is blanks, which commas and semicolons then count as. Not so where they part a header's names: fields may be
+    empty, as the one above the index that pandas writes.
+    """
+    delimiter = next((mark for mark in ",;\t" if mark in header and mark in row), None)
+    names = [word.strip(" \t\"'").lower() for word in _fields(header, delimiter)]
+    if not {"x", "y", "z"} <= set(names):
+        return [0, 1, 2], None
+    # R's write.table gives the column of row names no name: x would be looked for one column too early
+    if (count := len(_fields(row, delimiter))) == len(names) + 1:
+        raise ValueError(f"the header names {len(names)} columns, the lines have {count}; expected a name for each")
+    return [names.index(axis) for axis in "xyz"], delimiter
+
+
+def _fields(line: str, delimiter: str | None = None) -> list[str]:
+    return line.rstrip(" \t,;").split(delimiter) if delimiter else re.sub(r"[,;]", " ", line).split()
 
 
 def read_npy(data: bytes) -> Geometry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -79,7 +80,8 @@ class LabelledPoints:
         chosen = torch.arange(size)
         if self.config.subset == "farthest" and size > count:
             chosen = farthest_point_sample(whole.points[None], min(size, round(count * _SPARE)))[0]
-        return take(whole, chosen[draw(len(chosen), count, generator)])
+        chosen = chosen[draw(len(chosen), count, generator)]
+        return take(whole, with_shape(whole.points, chosen, generator))
 
 
 class UnlabelledPoints(LabelledPoints):
@@ -92,7 +94,8 @@ class UnlabelledPoints(LabelledPoints):
 def evaluation_batch(clouds: PointClouds, indices: Sequence[int], config: PointsConfig, seed: int = 0) -> PointBatch:
     """Clouds as they are evaluated: no augmentation, and always the same points for the same seed.
 
-    ``subset="farthest"`` takes farthest points, which needs no draw; ``"random"`` draws from (seed, index).
+    ``subset="farthest"`` takes farthest points, which needs no draw; ``"random"`` draws from (seed, the cloud itself), so
+    that neither its name nor its neighbours nor files that were skipped change its points.
     """
     samples = []
     for index in indices:
@@ -101,7 +104,9 @@ def evaluation_batch(clouds: PointClouds, indices: Sequence[int], config: Points
         if config.subset == "farthest" and len(whole.points) > count:
             chosen = farthest_point_sample(whole.points[None], count)[0]
         else:
-            chosen = draw(len(whole.points), count, generator(seed, index, "evaluation"))
+            content = hashlib.blake2b(whole.points.numpy().tobytes(), digest_size=8).hexdigest()
+            source = generator(seed, content, "evaluation")
+            chosen = with_shape(whole.points, draw(len(whole.points), count, source), source)
         sample = take(whole, chosen)
         samples.append(sample._replace(points=normalized(sample.points, config, clouds.names[index])))
     return collate(samples)
@@ -120,6 +125,18 @@ def draw(size: int, count: int, generator: torch.Generator) -> Tensor:
     if size >= count:
         return order[:count]
     return torch.cat([order, torch.randint(size, (count - size,), generator=generator)])
+
+
+def with_shape(points: Tensor, index: Tensor, generator: torch.Generator) -> Tensor:
+    """``index``, unless its points are all equal: then as many drawn anew, among the different ``points`` (N, 3).
+
+    A scan padded with one repeated point can give such a sample, which has no shape. Only then is anything drawn
+    here, so that the samples of ordinary clouds do not change.
+    """
+    if bool((points[index] != points[index[0]]).any()):
+        return index
+    _, different = np.unique(points.numpy(), axis=0, return_index=True)
+    return torch.from_numpy(different)[draw(len(different), len(index), generator)]
 
 
 def take(sample: PointSample, index: Tensor) -> PointSample:

@@ -10,7 +10,7 @@ import numpy as np
 from core.errors import UserError
 from mm3d.data.cache import cached
 from mm3d.data.clouds import OnError, PointClouds, collect, pack
-from mm3d.data.files import check_points
+from mm3d.data.files import as_float32, check_points
 from mm3d.data.layouts import check_split, find_folder, read_lines
 
 FOLDER = "shapenetcore_partanno_segmentation_benchmark_v0_normal"
@@ -79,14 +79,14 @@ def _read_list(path: Path) -> list[str]:
 
 
 def _read_shape(path: Path, kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """x y z nx ny nz part -> (N, 3) float32 points, (N,) int64 parts."""
+    """x y z nx ny nz part -> (N, 3) float32 points (``as_float32``), (N,) int64 parts."""
     try:
         rows = np.loadtxt(read_lines(path), ndmin=2)
     except ValueError as error:
         raise UserError(f"{path}: {error}") from None
     if rows.shape[1] != 7:
         raise UserError(f"{path}: {rows.shape[1]} columns; expected x y z nx ny nz part")
-    points = rows[:, :3].astype(np.float32)
+    points = as_float32(rows[:, :3])
     check_points(str(path), points)
     wrong = ~np.isin(rows[:, 6], PARTS[kind])
     if wrong.any():

@@ -11,7 +11,7 @@ from core.config import did_you_mean
 from core.errors import UserError
 from mm3d.data.arrays import point_arrays, voxel_grids
 from mm3d.data.clouds import OnError, PointClouds, pack
-from mm3d.data.folder import SPLITS, folder
+from mm3d.data.folder import folder, split_folders
 from mm3d.data.furniture import furniture
 from mm3d.data.layouts import NoSplit
 from mm3d.data.modelnet40 import modelnet10, modelnet40
@@ -27,9 +27,14 @@ def _scan(variant: str) -> Loader:
 
 
 def _folder(path: str, split: str, on_error: OnError) -> PointClouds:
-    has_splits = any((Path(path) / name).is_dir() for name in SPLITS)
+    if not Path(path).is_dir():
+        return folder(path)  # says what is wrong
+    has_splits = bool(split_folders(Path(path)))
     if not has_splits and split != "train":
-        raise NoSplit(f"{path}: no folder {split!r} in it; expected train/ and {split}/ with a folder a class in each")
+        raise NoSplit(
+            f"{path}: no split {split!r} in it; expected train/ and {split}/ and no other folders, "
+            "with a folder a class in each"
+        )
     return folder(path, on_error=on_error, split=split if has_splits else None)
 
 
@@ -86,19 +91,22 @@ def load(source: str, split: str, on_error: OnError = "stop") -> PointClouds:
         on_error: what a bad file does.
 
     Raises:
-        UserError: an unknown layout, a path that does not exist, and what the layouts' loaders raise.
+        UserError: an unknown layout, one without its path, a path for ``furniture``, a path that does not exist,
+            and what the layouts' loaders raise.
     """
     return join([_load(word.strip(), split, on_error) for word in source.split(",") if word.strip()])
 
 
 def _load(word: str, split: str, on_error: OnError) -> PointClouds:
     name, colon, path = word.partition(":")
-    if colon and name in LAYOUTS:
+    if name == "furniture":
+        if colon:
+            raise UserError(f"data {word!r}: furniture comes with the package and has no path; write furniture alone")
+        return LAYOUTS[name][0]("", split, on_error)
+    if name in LAYOUTS:
+        if not path:
+            raise UserError(f"data {word!r}: where is it? Write {name}:path/to/it")
         return LAYOUTS[name][0](path, split, on_error)
-    if word == "furniture":
-        return LAYOUTS[word][0]("", split, on_error)
-    if word in LAYOUTS:
-        raise UserError(f"data {word!r}: where is it? Write {word}:path/to/it")
     if Path(word).is_dir():
         return _folder(word, split, on_error)
     if Path(word).is_file() and word.endswith(".npz"):

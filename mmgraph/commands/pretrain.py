@@ -38,7 +38,7 @@ def main(words: list[str]) -> None:
         raise UserError("usage: mmgraph pretrain RECIPE [--key value ...]; `mmgraph list` shows the recipes")
     recipe = find_recipe("mmgraph", words[0])
     settings, options = parse_recipe(recipe, recipe_kind(recipe), f"mmgraph pretrain {words[0]}", words[1:], OPTIONS)
-    out = Path(options["out"] or (words[0] if Path(words[0]).is_dir() else f"runs/{recipe.name}"))
+    out = Path(options["out"] or (words[0] if (Path(words[0]) / "config.yaml").is_file() else f"runs/{recipe.name}"))
     if options["seeds"] < 1:
         raise UserError(f"--seeds {options['seeds']}: expected at least 1")
     from mmgraph.pretrain import pretrain

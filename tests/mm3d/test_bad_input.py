@@ -116,7 +116,7 @@ def test_results_that_cannot_be_written(pretrained: Path, clouds: Path) -> None:
     assert said.status == 2
     assert said.err.count("\n") == 1
     assert str(nowhere) in said.err
-    assert "knn" in said.out  # the result is not lost
+    assert "does not exist" in said.err  # before anything is computed
 
 
 def write_arrays(path: Path, **changes: np.ndarray | None) -> Path:
@@ -135,7 +135,7 @@ BAD_ARRAYS = {
     "labels of words": ({"label": np.array(["a", "b"] * 6)}, "expected integers"),
     "not in three dimensions": ({"points": np.zeros((12, 90, 2))}, "expected floats (M, N, 3)"),
     "no points": ({"points": None}, "no array 'points'"),
-    "no split": ({"split": None}, "no 'train' split"),
+    "an unknown split": ({"split": np.full(12, 7)}, "7"),
     "unequal counts": ({"label": np.zeros(3, int)}, "label is (3,)"),
     "few points": ({"points": np.random.default_rng(0).random((12, 5, 3))}, "5 different points"),
 }

@@ -145,6 +145,84 @@ def test_few_shot_episodes(pretrained: Path, task: Path, tmp_path: Path) -> None
     assert len(result["accuracy"]) == 2
     episodes = [json.loads((tmp_path / f"few/episode-0{i}/environment.json").read_text()) for i in (0, 1)]
     assert all(len(set(episode["episode"])) == 2 and episode["data"]["clouds"] == 4 for episode in episodes)
+    few = ("finetune", pretrained, "--recipe", task, "--out", tmp_path / "few")
+    said = command(*few, *words)
+    assert said.status == 2
+    assert "holds a run already" in said.err
+    assert "2-way 2-shot, 2 episodes" in done(command(*few, *words, "--resume"))
+    other = command(*few, "--ways", 2, "--shots", 3, "--queries", 4, "--episodes", 2, "--resume")
+    assert other.status == 2  # what another protocol trained on must not be scored
+    assert "shots: 2 -> 3" in other.err
+    assert json.loads((tmp_path / "few/result.json").read_text()) == result
+
+
+def test_data_that_changed_is_not_resumed(pretrained: Path, clouds: Path, recipe: Path, tmp_path: Path) -> None:
+    run, data = tmp_path / "run", tmp_path / "data"
+    shutil.copytree(clouds, data)
+    done(command("pretrain", recipe, "--data", data, "--out", run))
+    (data / "train" / "ball" / "0.npy").unlink()
+    said = command("pretrain", run, "--resume")
+    assert said.status == 2
+    assert "the data has changed since this run began" in said.err
+
+
+def test_a_folder_with_the_name_of_a_recipe_is_not_its_run(
+    clouds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "point_mae").mkdir()
+    (tmp_path / "point_mae" / "notes.txt").write_text("mine")
+    said = command("pretrain", "point_mae", "--data", clouds)
+    assert said.status == 2
+    assert "train.batch_size 128 is larger" in said.err  # and not that ./point_mae is no run
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("state/step-000000006/progress.json", "[1]", "progress of a run"),
+        ("state/step-000000006/progress.json", None, "progress of a run"),
+        ("metrics.jsonl", '{"loss": 1.0}\n', "rows without a step"),
+        ("environment.json", "{", "not readable"),
+    ],
+)
+def test_a_damaged_run_is_one_error(
+    pretrained: Path, tmp_path: Path, name: str, content: str | None, expected: str
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(pretrained, run)
+    assert (run / name).exists()
+    if content is None:
+        (run / name).unlink()
+    else:
+        (run / name).write_text(content)
+    said = command("pretrain", run, "--resume")
+    assert said.status == 2
+    assert expected in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_a_full_disk_while_the_best_weights_are_written(
+    pretrained: Path, task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(tensors: object, path: Path) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("core.training.selection.save_tensors", full)
+    said = command("finetune", pretrained, "--recipe", task, "--out", tmp_path / "ft")
+    assert said.status == 2
+    assert "No space left on device" in said.err
+
+
+def test_a_full_disk_while_the_report_is_written(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("core.reporting.page.write_atomically", full)
+    said = command("pretrain", recipe, "--out", tmp_path / "run")
+    assert said.status == 2
+    assert said.err.endswith("No space left on device\n")
+    assert (tmp_path / "run" / "weights.safetensors").is_file()
 
 
 def stripes(count: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -171,7 +249,8 @@ def test_segmentation_of_arrays_learns_what_is_trivial(pretrained: Path, tmp_pat
     assert set(result) == {"instance_miou", "part_miou", "validation"}
     assert result["instance_miou"] > 0.75
     assert load_model(tmp_path / "seg/seed-0").class_code is None
-    assert read_metrics(tmp_path / "seg/seed-0/metrics.jsonl")[-1]["train_accuracy"] > 0.85
+    rows = read_metrics(tmp_path / "seg/seed-0/metrics.jsonl")
+    assert [row["train_accuracy"] for row in rows if "train_accuracy" in row][-1] > 0.85
 
 
 def write_shapenetpart(root: Path) -> Path:
@@ -212,7 +291,9 @@ def test_classification_learns_what_is_trivial(pretrained: Path, task: Path, tmp
     words = ("--train.epochs", 30, "--points.augment", "[]", "--out", tmp_path / "ft")
     done(command("finetune", pretrained, "--recipe", task, *words))
     rows = read_metrics(tmp_path / "ft/seed-0/metrics.jsonl")
-    assert np.mean([row["train_accuracy"] for row in rows[-8:]]) > 0.8
+    assert np.mean([row["train_accuracy"] for row in rows if "train_accuracy" in row][-8:]) > 0.8
+    assert [round(row["epoch"]) for row in rows if "validation_accuracy" in row] == list(range(1, 31))
+    assert (tmp_path / "ft/seed-0/curves.png").is_file()
     assert json.loads((tmp_path / "ft/seed-0/result.json").read_text())["accuracy"] > 0.8
 
 
@@ -298,7 +379,7 @@ def test_one_bad_file_among_many_is_skipped_and_listed(recipe: Path, task: Path,
             '["knn"]',
         )
     )
-    assert "1 test clouds could not be read and count as wrong" in out
+    assert "1 clouds of the test split could not be used and count as wrong" in out
     few = ("embed", tmp_path / "run", data / "train/box", "--on_error", "skip", "-o", tmp_path / "x.npz")
     assert done(command(*few)).count("skipped") == 2
 

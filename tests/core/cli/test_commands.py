@@ -39,7 +39,7 @@ def test_list_of_mm3d_imports_no_torch() -> None:
     assert done.stdout.splitlines()[-1] == "False"
 
 
-@pytest.mark.parametrize("module", [mmgraph.cli, mmbio.cli])
+@pytest.mark.parametrize("module", [mmbio.cli])
 def test_rooms_without_systems_list_nothing_and_exit_0(module, capsys: pytest.CaptureFixture[str]) -> None:
     name = module.__name__.split(".")[0]
     assert run(name, module.ABOUT, module.COMMANDS, ["list"]) == 0

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_training import determined_weights, losses, recipe, started, train
+from tiny_training import Tiny, determined_weights, losses, recipe, started, train
 
 from core.training.checkpoint import checkpoints
 
@@ -89,6 +89,7 @@ def test_sharded_processes_train_save_and_resume(tmp_path: Path) -> None:
     run_in_processes(sharded, **clipped, run={"devices": 2, "strategy": "fsdp"})
     after = load_file(sharded / "weights.safetensors")
     assert all(torch.equal(after[name], before[name]) for name in before)
+    assert set(Tiny.from_pretrained(sharded).state_dict()) == set(after)  # known by the name of its own class
 
 
 def test_errors_of_the_main_process_stop_all(tmp_path: Path) -> None:

@@ -135,3 +135,11 @@ def test_differences_of_nested_values() -> None:
     assert differences({"a": (1, 2)}, {"a": [1, 2]}) == []
     assert differences({"a": {"b": 1}}, {"a": 3}) == ["a: {'b': 1} -> 3"]
     assert differences({"a": 1}, {"b": 1}) == ["a: 1 -> None", "b: None -> 1"]
+
+
+def test_one_training_a_folder(tmp_path: Path) -> None:
+    first, second = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "run")
+    with first.lock(), pytest.raises(UserError, match="another process trains in this folder"), second.lock():
+        pass
+    with second.lock():
+        pass

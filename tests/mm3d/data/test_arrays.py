@@ -8,6 +8,7 @@ import pytest
 from core.errors import UserError
 from mm3d.data.arrays import point_arrays, surface_points, voxel_grids
 from mm3d.data.clouds import validate
+from mm3d.data.layouts import NoSplit
 
 
 def save(path: Path, **arrays: object) -> Path:
@@ -41,8 +42,24 @@ def test_points_alone_are_enough(tmp_path: Path) -> None:
     clouds = point_arrays(save(tmp_path / "a.npz", points=POINTS.astype(np.float64)))
     assert clouds.points.dtype == np.float32
     assert clouds.labels.tolist() == [-1] * 4
-    with pytest.raises(UserError, match="no array 'split'"):
-        point_arrays(tmp_path / "a.npz", "train")
+    assert len(point_arrays(tmp_path / "a.npz", "train")) == 4
+    for split in ("test", "val"):
+        with pytest.raises(NoSplit, match=f"no array 'split', so all is train and no '{split}'"):
+            point_arrays(tmp_path / "a.npz", split)
+
+
+def test_classes_without_names_are_numbered(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.npz", points=POINTS, label=[0, 3, -1, 1], split=[0, 1, 0, -1])
+    train, test = point_arrays(path, "train"), point_arrays(path, "test")
+    assert train.classes == test.classes == ("0", "1", "2", "3")
+    assert train.labels.tolist() == [0, -1]
+    assert point_arrays(save(path, points=POINTS, label=[-1] * 4)).classes == ()
+
+
+def test_a_cloud_far_from_the_origin_keeps_its_shape(tmp_path: Path) -> None:
+    near = np.random.default_rng(0).random((2, 50, 3)) * 10
+    far = point_arrays(save(tmp_path / "a.npz", points=near + np.array([500000, 4649776, 30]))).cloud(1)
+    np.testing.assert_allclose(far - far.mean(axis=0), near[1] - near[1].mean(axis=0), atol=1e-5)
 
 
 def test_bad_arrays(tmp_path: Path) -> None:
@@ -57,6 +74,12 @@ def test_bad_arrays(tmp_path: Path) -> None:
         ),
         ({"points": POINTS, "label": [0.0] * 4}, "expected integers"),
         ({"points": POINTS, "seg": np.zeros((4, 7))}, r"seg is \(4, 7\)"),
+        ({"points": POINTS, "label": [0, 1, 2691156, 0]}, "label 2691156 without names of classes"),
+        ({"points": POINTS, "seg": np.zeros((4, 8))}, "seg is float64; expected integers"),
+        (
+            {"points": POINTS, "split": [0, 1, 7, 0]},
+            "split has the code 7; expected 0 train, 1 test, 2 val, or -1 none",
+        ),
     ]
     for arrays, message in cases:
         save(path, **arrays)
@@ -129,6 +152,7 @@ def test_voxel_grids(tmp_path: Path) -> None:
     alone = save(tmp_path / "w.npz", X_train=grids[:1], y_train=[0])
     assert np.array_equal(voxel_grids(alone, "train", 200).cloud(0), clouds.cloud(0))
     assert not np.array_equal(voxel_grids(alone, "train", 200, seed=1).cloud(0), clouds.cloud(0))
+    assert voxel_grids(path, "test").classes == clouds.classes  # though the test split has class 0 only
     assert voxel_grids(path, "test", classes=("a", "b")).classes == ("a", "b")
     with pytest.raises(UserError, match="no array 'X_test'"):
         voxel_grids(alone, "test")

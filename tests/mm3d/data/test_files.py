@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import UserError
-from mm3d.data.files import SUFFIXES, read_points, sample_surface
+from mm3d.data.files import SUFFIXES, as_float32, read_points, sample_surface
 from mm3d.data.formats import READERS
 from mm3d.data.pcd import lzf_decompress
 
@@ -303,3 +303,69 @@ def test_any_truncation_is_a_user_error_or_a_cloud(
         assert "\n" not in message
         assert points.shape[1] == 3
         assert np.isfinite(points).all()
+
+
+FAR = np.array([500000.0, 4649776.0, 120.0])
+
+
+def test_points_far_from_the_origin_keep_their_shape(tmp_path: Path) -> None:
+    near = np.random.default_rng(0).random((200, 3)) * 10
+    text = "\n".join(" ".join(f"{v:.6f}" for v in row) for row in near + FAR)
+    for name, content in {"a.npy": npy(near + FAR), "a.xyz": text}.items():
+        points = read_points(write(tmp_path / name, content))
+        assert points.dtype == np.float32
+        np.testing.assert_allclose(points - points[0], near - near[0], atol=3e-6)
+        assert np.abs(points).max() <= 5.001  # about the middle of the bounding box
+
+
+def test_meshes_far_from_the_origin_keep_their_shape(tmp_path: Path) -> None:
+    lines = [f"v {x:.4f} {y:.4f} {z:.4f}" for x, y, z in POINTS + FAR] + ["f 1 2 3", "f 1 3 4"]
+    points = read_points(write(tmp_path / "a.obj", "\n".join(lines)), 500)
+    assert len(np.unique(points, axis=0)) == 500
+    assert np.abs(points).max() <= 2
+
+
+def test_points_that_float32_can_hold_stay_where_they_are() -> None:
+    cloud = np.random.default_rng(0).random((200, 3))
+    for points in (
+        cloud,
+        cloud * 1e6,
+        cloud + 80,  # steps of 7.6e-6 in an extent of 1
+        (cloud * 10 + FAR).astype(np.float32).astype(np.float64),  # the source has rounded them already
+        cloud[:0],
+    ):
+        assert np.array_equal(as_float32(points), points.astype(np.float32))
+    assert np.isnan(as_float32(np.array([[0, 0, np.nan], [1e9 + 0.1, 0, 0]]))).sum() == 1
+    assert (as_float32(np.full((3, 3), 1e6 + 0.1)) == 0).all()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id,x,y,z\n7,0,1,2\n8,3,4,5\n",
+        "label Z Y X\n7 2 1 0\n8 5 4 3\n",
+        ",x,y,z,name\n0,0,1,2,a b\n1,3,4,5,\n",  # as pandas writes its index
+        '"","X","Y","Z"\n1,0,1,2\n2,3,4,5\n',
+        "point id;x;y;z\n7;0;1;2\n8;3;4;5",
+        "\tx\ty\tz\n7\t0\t1\t2\n8\t3\t4\t5",
+        "x,y,z,rgb\n0 1 2 9 9 9\n3 4 5 9 9 9",
+        "x y z\n0,1,2\n3,4,5\n",
+        "east,north,up,id\n0,1,2,7\n3,4,5,8\n",
+        "x,y,z,\n0, 1, 2,\n3,4,5,\n",
+    ],
+)
+def test_columns_named_in_a_header(tmp_path: Path, text: str) -> None:
+    assert read_points(write(tmp_path / "a.csv", text)).tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x y z\nrow1 0 1 2\nrow2 3 4 5\n", "the header names 3 columns, the lines have 4"),
+        ("id,x,y,z\n7,0,1,2\n8,,4,5\n", "could not convert string"),
+        ("id,x,y,z\n", "no points"),
+    ],
+)
+def test_columns_that_do_not_fit_their_header(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UserError, match=f"a.csv: .*{message}"):
+        read_points(write(tmp_path / "a.csv", text))

@@ -235,6 +235,11 @@ def test_shapenetpart(tmp_path: Path) -> None:
     for i, shape in enumerate(["02691156/a", "03797390/b"]):
         np.testing.assert_allclose(train.cloud(i), tables[shape][:, :3], atol=1e-6)
         assert train.parts_of(i).tolist() == tables[shape][:, 6].tolist()
+    far = tables["02691156/d"].copy()
+    far[:, :3] += [500000, 4649776, 30]
+    write(base / "02691156/d.txt", "\n".join(" ".join(f"{v:.6f}" for v in row) for row in far))
+    moved, near = shapenetpart(base, "test").cloud(0), tables["02691156/d"][:, :3]
+    np.testing.assert_allclose(moved - moved[0], near - near[0], atol=2e-6)
     assert len(shapenetpart(base, "trainval")) == 3
     assert len(shapenetpart(base, "val")) == len(shapenetpart(base, "test")) == 1
     assert sorted(p for ids in PARTS.values() for p in ids) == list(range(50))
