@@ -24,6 +24,7 @@ class Attention(nn.Module):
         rotary: base of rotary position embeddings (10000 in the paper), None for none.
 
     Shapes: ``forward(x, offsets=None)``: (B, N, C) -> (B, N, C), or (T, C) with ``offsets`` (B + 1,) -> (T, C).
+    ``forward(x, last=n)``: (B, N, C) -> (B, n, C), the outputs of the last n tokens only, which read all tokens.
 
     Source: Vaswani et al., "Attention Is All You Need", Section 3.2; Su et al., "RoFormer", Section 3.2.2.
     """
@@ -37,19 +38,30 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, offsets: Tensor | None = None) -> Tensor:
-        qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))
-        query, key, value = qkv.unbind(-3)  # (..., tokens, heads, width)
+    def forward(self, x: Tensor, offsets: Tensor | None = None, last: int | None = None) -> Tensor:
+        query, key, value = self._project(x, last)  # (..., tokens, heads, width)
         if self.rotary is not None:
             positions = torch.arange(len(x) if offsets is not None else x.shape[1], device=x.device)
             if offsets is not None:
                 positions = positions - torch.repeat_interleave(offsets[:-1], offsets.diff())
-            query, key = rotate(query, positions, self.rotary), rotate(key, positions, self.rotary)
+            query = rotate(query, positions if last is None else positions[-last:], self.rotary)
+            key = rotate(key, positions, self.rotary)
         if offsets is None:
             mixed = F.scaled_dot_product_attention(*(t.transpose(1, 2) for t in (query, key, value))).transpose(1, 2)
         else:
             mixed = packed_attention(query, key, value, offsets)
         return self.proj(mixed.flatten(-2))
+
+    def _project(self, x: Tensor, last: int | None) -> tuple[Tensor, Tensor, Tensor]:
+        if last is None:
+            query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(-3)
+            return query, key, value
+        width = x.shape[-1]
+        weights = self.qkv.weight.split([width, 2 * width])
+        biases = (None, None) if self.qkv.bias is None else self.qkv.bias.split([width, 2 * width])
+        query = F.linear(x[:, -last:], weights[0], biases[0]).unflatten(-1, (self.heads, -1))
+        key, value = F.linear(x, weights[1], biases[1]).unflatten(-1, (2, self.heads, -1)).unbind(-3)
+        return query, key, value
 
 
 def packed_attention(query: Tensor, key: Tensor, value: Tensor, offsets: Tensor) -> Tensor:

@@ -61,8 +61,9 @@ class Block(nn.Module):
         self.mlp = Mlp(dim, int(dim * mlp_ratio))
         self.drop_path = StochasticDepth(drop_path)
 
-    def forward(self, x: Tensor, offsets: Tensor | None = None) -> Tensor:
-        x = x + self.drop_path(self.attn(self.norm1(x), offsets), offsets)
+    def forward(self, x: Tensor, offsets: Tensor | None = None, last: int | None = None) -> Tensor:
+        mixed = self.attn(self.norm1(x), offsets, last)
+        x = (x if last is None else x[:, -last:]) + self.drop_path(mixed, offsets)
         return x + self.drop_path(self.mlp(self.norm2(x)), offsets)
 
 
@@ -80,7 +81,8 @@ class Transformer(nn.Module):
 
     Shapes: ``forward(x, position=None, offsets=None)``: (B, N, C) -> (B, N, C), packed (T, C) with offsets -> (T, C).
     ``position``, shaped like x, is added to the input of *every* block, as the Point-BERT family does; add it to x
-    yourself for the usual once. ``layers(...)`` yields the output of each block, before the final norm.
+    yourself for the usual once. With ``last=n`` the outputs of a dense batch's last n tokens are given, (B, n, C), and the
+    last block computes no others. ``layers(...)`` yields the output of each block, before the final norm.
     """
 
     def __init__(
@@ -100,13 +102,17 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(Block(dim, heads, mlp_ratio, qkv_bias, rate, rotary) for rate in rates)
         self.norm = nn.LayerNorm(dim)
 
-    def forward(self, x: Tensor, position: Tensor | None = None, offsets: Tensor | None = None) -> Tensor:
-        return self.norm(self.layers(x, position, offsets)[-1])
+    def forward(
+        self, x: Tensor, position: Tensor | None = None, offsets: Tensor | None = None, last: int | None = None
+    ) -> Tensor:
+        return self.norm(self.layers(x, position, offsets, last)[-1])
 
-    def layers(self, x: Tensor, position: Tensor | None = None, offsets: Tensor | None = None) -> list[Tensor]:
-        """Outputs of all blocks in order, each shaped like x, not normalised."""
+    def layers(
+        self, x: Tensor, position: Tensor | None = None, offsets: Tensor | None = None, last: int | None = None
+    ) -> list[Tensor]:
+        """Outputs of all blocks in order, each shaped like x but for the last one under ``last``, not normalised."""
         outputs = []
-        for block in self.blocks:
-            x = block(x if position is None else x + position, offsets)
+        for number, block in enumerate(self.blocks, 1):
+            x = block(x if position is None else x + position, offsets, last if number == len(self.blocks) else None)
             outputs.append(x)
         return outputs

@@ -61,7 +61,7 @@ class PointDecoder(nn.Module):
         # Order does not matter to attention: hidden tokens go last, so that they are easily taken out again.
         tokens = torch.cat([latent, self.mask_token.to(latent.dtype).expand(batch, count, -1)], 1)
         position = self.position(torch.cat([visible, hidden], 1))
-        decoded = self.transformer(tokens, position)[:, -count:]
+        decoded = self.transformer(tokens, position, last=count)
         return self.points(decoded).view(batch * count, self.group_size, 3)
 
 

@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+CHUNK = 16  # patches
+
 
 def linear_max(points: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Largest value over the points of every feature: max over k of ``points[:, k] @ weight.T + bias``.
@@ -38,7 +40,8 @@ def _autocast(points: Tensor) -> bool:
 class _LinearMax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, points: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        values, winner = F.linear(points.flatten(0, 1), weight).view(*points.shape[:2], -1).max(1)
+        parts = [F.linear(part, weight).max(1) for part in points.split(CHUNK)]  # what is maximised stays in the cache
+        values, winner = torch.cat([p.values for p in parts]), torch.cat([p.indices for p in parts])
         ctx.save_for_backward(points, weight, winner)
         return values + bias
 

@@ -124,3 +124,20 @@ def test_a_dropped_branch_leaves_the_sample_as_it_is() -> None:
 def test_no_blocks_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one block"):
         Transformer(8, 0, 2)
+
+
+@pytest.mark.parametrize("rotary", [None, 100.0])
+@pytest.mark.parametrize("qkv_bias", [True, False])
+def test_the_last_tokens_alone_are_those_of_all(rotary: float | None, qkv_bias: bool) -> None:
+    torch.manual_seed(0)
+    model = Transformer(16, 3, 4, qkv_bias=qkv_bias, rotary=rotary).double()
+    x, position = torch.randn(2, 2, 7, 16, dtype=torch.float64)
+    whole, part = model(x, position)[:, -3:], model(x, position, last=3)
+    torch.testing.assert_close(part, whole)
+    weights = list(model.parameters())
+    for a, b in zip(
+        torch.autograd.grad(part.square().sum(), weights),
+        torch.autograd.grad(whole.square().sum(), weights),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b)
