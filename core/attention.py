@@ -47,7 +47,8 @@ class Attention(nn.Module):
             query = rotate(query, positions if last is None else positions[-last:], self.rotary)
             key = rotate(key, positions, self.rotary)
         if offsets is None:
-            mixed = F.scaled_dot_product_attention(*(t.transpose(1, 2) for t in (query, key, value))).transpose(1, 2)
+            query, key, value = (t.transpose(1, 2) for t in (query, key, value))
+            mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
         else:
             mixed = packed_attention(query, key, value, offsets)
         return self.proj(mixed.flatten(-2))
