@@ -84,33 +84,36 @@ def test_command_line_parses(where: str, words: list[str], capsys: pytest.Captur
         return
     if any(word in ("RECIPE", "RUN") for word in rest):  # a line that says how a command is called
         rest = [*(word for word in rest if word not in ("RECIPE", "RUN"))]
-        rest = ["demo" if verb == "pretrain" else "runs/mine", *rest]
+        rest = [ANY[words[0]] if verb == "pretrain" else "runs/mine", *rest]
     if "--help" not in rest:
-        parse(verb, rest)
+        parse(verb, rest, words[0])
     assert options(rest) <= options(help_of(words[0], verb, capsys).split()), where
 
 
-def parse(verb: str, words: list[str]) -> None:
+ANY = {"mm3d": "demo", "mmgraph": "graphmae_cora"}  # a recipe of each room
+
+
+def parse(verb: str, words: list[str], script: str = "mm3d") -> None:
     """Parse the words as the command does, without running it; values of a wrong type are found as well."""
-    module = importlib.import_module(f"mm3d.commands.{verb}")
+    module = importlib.import_module(f"{script}.commands.{verb}")
     if verb == "pretrain":
         # A word with a slash is a run folder, one with a suffix a file of the reader's: neither exists here.
         foreign = "/" in words[0] or words[0].endswith(".yaml")
-        recipe = find_recipe("mm3d", "demo" if foreign else words[0])
-        parse_recipe(recipe, module.recipe_kind(recipe), "mm3d pretrain", words[1:], module.OPTIONS)
+        recipe = find_recipe(script, ANY[script] if foreign else words[0])
+        parse_recipe(recipe, module.recipe_kind(recipe), f"{script} pretrain", words[1:], module.OPTIONS)
     elif verb == "finetune":
         chosen = words[words.index("--recipe") + 1] if "--recipe" in words else "finetune"
         recipe = find_recipe("mm3d", chosen)
         parse_recipe(recipe, module.FinetuneRecipe, "mm3d finetune", words[1:], module.OPTIONS)
     elif verb in ("probe", "convert", "demo"):
-        parser = new_parser(f"mm3d {verb}")
+        parser = new_parser(f"{script} {verb}")
         parser.add_function_arguments(getattr(module, verb), as_group=False, as_positional=True)
         parser.parse_args(words)
 
 
 def help_of(script: str, verb: str, capsys: pytest.CaptureFixture[str]) -> str:
     cli = importlib.import_module(f"{script}.cli")
-    before = {"pretrain": ["demo"], "finetune": ["RUN"]}.get(verb, [])
+    before = {"pretrain": [ANY[script]], "finetune": ["RUN"]}.get(verb, [])
     with pytest.raises(SystemExit) as stopped:
         run(script, cli.ABOUT, cli.COMMANDS, [verb, *before, "--help"])
     assert stopped.value.code == 0
