@@ -69,6 +69,24 @@ def find_recipe(domain: str, name: str) -> Recipe:
     return read_recipe(known[name])
 
 
+def kind_of(recipe: Recipe, kinds: Mapping[str, type]) -> type:
+    """The dataclass of the system that a recipe names.
+
+    Args:
+        kinds: dataclasses by the names of the systems that can be pretrained.
+
+    Raises:
+        UserError: no such system.
+    """
+    system = recipe.values.get("system")
+    if not isinstance(system, str) or system not in kinds:
+        named = (
+            f"system {system!r} cannot be pretrained" if "system" in recipe.values else "names no system to pretrain"
+        )
+        raise UserError(f"{recipe.path}: {named}; expected one of {', '.join(kinds)}")
+    return kinds[system]
+
+
 def all_recipes(domain: str) -> list[Recipe]:
     """All recipes of a domain by name."""
     return [read_recipe(path) for path in sorted(recipe_folder(domain).glob("*.yaml"))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.cli.recipes import Recipe, find_recipe, parse_recipe
+from core.cli.recipes import find_recipe, kind_of, parse_recipe
 from core.errors import Interrupted, UserError
 from mm3d.config import PointMAERecipe
 
@@ -15,21 +15,6 @@ OPTIONS = {
 }
 
 
-def recipe_kind(recipe: Recipe) -> type:
-    """The dataclass of a recipe's system.
-
-    Raises:
-        UserError: no such system.
-    """
-    system = recipe.values.get("system")
-    if not isinstance(system, str) or system not in RECIPES:
-        named = (
-            f"system {system!r} cannot be pretrained" if "system" in recipe.values else "names no system to pretrain"
-        )
-        raise UserError(f"{recipe.path}: {named}; expected one of {', '.join(RECIPES)}")
-    return RECIPES[system]
-
-
 def main(words: list[str]) -> None:
     """Parse a recipe with its overrides, train, and write the report."""
     if words[:1] in (["-h"], ["--help"]):
@@ -37,7 +22,7 @@ def main(words: list[str]) -> None:
     if not words or words[0].startswith("-"):
         raise UserError("usage: mm3d pretrain RECIPE [--key value ...]; `mm3d list` shows the recipes")
     recipe = find_recipe("mm3d", words[0])
-    settings, options = parse_recipe(recipe, recipe_kind(recipe), f"mm3d pretrain {words[0]}", words[1:], OPTIONS)
+    settings, options = parse_recipe(recipe, kind_of(recipe, RECIPES), f"mm3d pretrain {words[0]}", words[1:], OPTIONS)
     out = Path(options["out"] or (words[0] if (Path(words[0]) / "config.yaml").is_file() else f"runs/{recipe.name}"))
     from mm3d.pretrain import pretrain
 

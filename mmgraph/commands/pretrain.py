@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.cli.recipes import Recipe, find_recipe, parse_recipe
+from core.cli.recipes import find_recipe, kind_of, parse_recipe
 from core.errors import Interrupted, UserError
 from mmgraph.config import GraphMAERecipe
 
@@ -16,18 +16,6 @@ OPTIONS = {
 }
 
 
-def recipe_kind(recipe: Recipe) -> type:
-    """The dataclass of a recipe's system.
-
-    Raises:
-        UserError: no such system.
-    """
-    system = recipe.values.get("system")
-    if not isinstance(system, str) or system not in RECIPES:
-        raise UserError(f"{recipe.path}: system {system!r} cannot be pretrained; expected one of {', '.join(RECIPES)}")
-    return RECIPES[system]
-
-
 def main(words: list[str]) -> None:
     """Parse a recipe with its overrides and train."""
     import dataclasses
@@ -37,7 +25,9 @@ def main(words: list[str]) -> None:
     if not words or words[0].startswith("-"):
         raise UserError("usage: mmgraph pretrain RECIPE [--key value ...]; `mmgraph list` shows the recipes")
     recipe = find_recipe("mmgraph", words[0])
-    settings, options = parse_recipe(recipe, recipe_kind(recipe), f"mmgraph pretrain {words[0]}", words[1:], OPTIONS)
+    settings, options = parse_recipe(
+        recipe, kind_of(recipe, RECIPES), f"mmgraph pretrain {words[0]}", words[1:], OPTIONS
+    )
     out = Path(options["out"] or (words[0] if (Path(words[0]) / "config.yaml").is_file() else f"runs/{recipe.name}"))
     if options["seeds"] < 1:
         raise UserError(f"--seeds {options['seeds']}: expected at least 1")
