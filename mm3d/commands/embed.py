@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from core.cli.options import new_parser
 from core.errors import UserError
 from core.files import write_atomically
+from mm3d.config import PatchEncoderConfig, PointsConfig
+
+if TYPE_CHECKING:
+    from mm3d.data.clouds import PointClouds
 
 
 def main(words: list[str]) -> None:
@@ -25,21 +30,13 @@ def main(words: list[str]) -> None:
         "--device", default="auto", help="where features are computed; auto takes a GPU where there is one"
     )
     options = parser.parse_args(words)
-    from mm3d.data.clouds import collect, pack
-    from mm3d.data.files import read_points
-    from mm3d.data.usable import usable
     from mm3d.features import encode_clouds, load_encoder_on, on_device, points_config_of
 
     if not Path(options.out).resolve().parent.is_dir():
         raise UserError(f"--out {options.out}: its folder does not exist")
     paths = input_files(options.inputs)
     model, config = load_encoder_on(options.run, options.device), points_config_of(options.run)
-    names, patches = [str(p) for p in paths], model.encoder.config
-    points, kept, skipped = collect(
-        ", ".join(options.inputs), names, lambda i: read_points(paths[i], config.count), options.on_error
-    )
-    clouds = pack(points, names=[names[i] for i in kept], skipped=skipped)
-    clouds = usable(clouds, patches.groups, patches.group_size, options.on_error)
+    clouds = read_clouds(paths, config, model.encoder.config, options.on_error)
     features = encode_clouds(model.encode, clouds, config, device=on_device(options.device))
     content = io.BytesIO()
     np.savez(content, features=features, files=np.array(clouds.names))
@@ -50,6 +47,25 @@ def main(words: list[str]) -> None:
     for name, reason in clouds.skipped:
         print(f"skipped {name}: {reason.removeprefix(f'{name}: ')}")
     print(f"{options.out}: {features.shape[0]} x {features.shape[1]}")
+
+
+def read_clouds(
+    paths: list[Path], config: PointsConfig, patches: PatchEncoderConfig, on_error: Literal["stop", "skip"]
+) -> PointClouds:
+    """The user's files as clouds that patches can be made of.
+
+    Raises:
+        UserError: a file that cannot be used, or with "skip" none that can.
+    """
+    from mm3d.data.clouds import collect, pack
+    from mm3d.data.files import read_points
+    from mm3d.data.usable import usable
+
+    names = [str(path) for path in paths]
+    where = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} others"
+    points, kept, skipped = collect(where, names, lambda i: read_points(paths[i], config.count), on_error)
+    clouds = pack(points, names=[names[i] for i in kept], skipped=skipped)
+    return usable(clouds, patches.groups, patches.group_size, on_error)
 
 
 def input_files(words: list[str]) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from core.cli.options import new_parser
@@ -18,11 +19,11 @@ def main(words: list[str]) -> None:
     parser.add_argument(
         "--mask_ratio", type=float, default=None, help="share of hidden patches; the model's own where none is given"
     )
+    parser.add_argument(
+        "--on_error", default="stop", choices=["stop", "skip"], help="what a file that cannot be used does"
+    )
     options = parser.parse_args(words)
-    from mm3d.commands.embed import input_files
-    from mm3d.data.clouds import pack
-    from mm3d.data.files import read_points
-    from mm3d.data.usable import usable
+    from mm3d.commands.embed import input_files, read_clouds
     from mm3d.features import points_config_of
     from mm3d.models import load_model
     from mm3d.models.point_mae import PointMAE
@@ -37,8 +38,7 @@ def main(words: list[str]) -> None:
         if not 0 < options.mask_ratio < 1:
             raise UserError(f"--mask_ratio {options.mask_ratio}: expected a share between 0 and 1")
         model.config.mask_ratio = options.mask_ratio
-    clouds = pack([read_points(path, config.count) for path in paths], names=[str(path) for path in paths])
-    clouds = usable(clouds, model.config.encoder.groups, model.config.encoder.group_size)
+    clouds = read_clouds(paths, config, model.config.encoder, options.on_error)
     rows = reconstructions(model, clouds, range(len(clouds)), config, options.seed)
     up = AXES[config.up_axis]
     try:
@@ -46,4 +46,6 @@ def main(words: list[str]) -> None:
         page = reconstruction_page(rows, Path(f"{options.out}.html"), up=up)
     except OSError as error:
         raise UserError(f"{options.out}: could not be written ({error.strerror or error})") from error
+    for name, reason in clouds.skipped:
+        print(f"skipped {name}: {reason.removeprefix(f'{name}: ')}", file=sys.stderr)
     print(f"{picture}\n{page}")

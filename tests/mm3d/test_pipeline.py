@@ -310,6 +310,17 @@ def test_embedding_files_of_the_user(pretrained: Path, clouds: Path, tmp_path: P
         np.testing.assert_allclose(arrays["features"][0], features[0], rtol=1e-4, atol=1e-5)
 
 
+def test_reconstruction_leaves_out_bad_files(pretrained: Path, clouds: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.npy"
+    bad.write_bytes(b"")
+    words = ("reconstruct", pretrained, clouds / "test/ball/0.npy", bad, "--out", tmp_path / "look")
+    assert command(*words).status == 2
+    said = command(*words, "--on_error", "skip")
+    assert said.status == 0
+    assert f"skipped {bad}" in said.err
+    assert (tmp_path / "look.png").is_file()
+
+
 def test_reconstruction_is_a_picture_and_a_page(pretrained: Path, clouds: Path, tmp_path: Path) -> None:
     files = [clouds / f"test/{kind}/0.npy" for kind in SHAPES]
     out = done(command("reconstruct", pretrained, *files, "--out", tmp_path / "look", "--mask_ratio", 0.5))
