@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHELL := /bin/sh
 OUT ?= runs/demo
 
-.PHONY: help install demo test lint types docs bench clean
+.PHONY: help install demo test lint docs bench clean
 
 help:
 	@echo "make demo    install into .venv, pretrain, probe and fine-tune a small Point-MAE, write $(OUT)/report.html"

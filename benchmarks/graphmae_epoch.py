@@ -17,10 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.timing import Case, run
+from benchmarks.timing import Case, run, training_step
 from core.cli.recipes import build_recipe, find_recipe
 from core.losses import scaled_cosine_error
-from core.training.optim import new_optimizer
 from mmgraph.config import GraphMAERecipe
 from mmgraph.data.sets import NodeSet
 from mmgraph.data.sources import load
@@ -70,20 +69,6 @@ def _conv(layer: nn.Module) -> nn.Module:
     return conv
 
 
-def epoch(model: nn.Module, loss: Callable[[], Tensor], recipe: GraphMAERecipe) -> Callable[[], float]:
-    """A step of the optimiser as a function without arguments."""
-    optimizer = new_optimizer(model, recipe.optim)
-
-    def step() -> float:
-        value = loss()
-        value.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        return float(value.detach())
-
-    return step
-
-
 def setting(source: str) -> tuple[GraphMAERecipe, Graphs, GraphMAE]:
     """The recipe, the graph, and our model."""
     recipe = build_recipe(find_recipe("mmgraph", "graphmae_cora"), GraphMAERecipe)
@@ -101,11 +86,11 @@ def sides(source: str) -> tuple[Graphs, Callable[[], Callable[[], float]], Calla
 
     def ours() -> Callable[[], float]:
         trained = model.train()
-        return epoch(trained, lambda: trained(graph, trained.draw_mask(graph, generator)).loss, recipe)
+        return training_step(trained, lambda: trained(graph, trained.draw_mask(graph, generator)).loss, recipe.optim)
 
     def plain() -> Callable[[], float]:
         trained, edges = Plain(model).train(), with_self_loops(graph.edge_index, len(graph.x))
-        return epoch(trained, lambda: trained(graph, edges, model.draw_mask(graph, generator)), recipe)
+        return training_step(trained, lambda: trained(graph, edges, model.draw_mask(graph, generator)), recipe.optim)
 
     return graph, ours, plain
 

@@ -14,6 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
+from core.training.config import OptimConfig
+from core.training.optim import new_optimizer
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,20 @@ def compare(case: Case, peer_name: str, threads: int, repeats: int = 15, warmup:
         flush=True,
     )
     return row
+
+
+def training_step(model: nn.Module, loss: Callable[[], Tensor], config: OptimConfig) -> Callable[[], float]:
+    """Loss, backward pass and a step of the optimiser, as a function without arguments."""
+    optimizer = new_optimizer(model, config)
+
+    def step() -> float:
+        value = loss()
+        value.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return float(value.detach())
+
+    return step
 
 
 def run(description: str, peer_name: str, cases: list[Case]) -> list[dict[str, Any]]:

@@ -44,13 +44,8 @@ def encode_clouds(
     return torch.cat(found).numpy()
 
 
-def on_device(device: str) -> str:
-    """The device that a word names; "auto" is a GPU where there is one."""
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-
-
-def load_encoder_on(source: str | Path, device: str) -> Any:
-    """A saved model that gives features of clouds, on a device ("auto": a GPU where there is one).
+def load_encoder_on(source: str | Path, device: str) -> tuple[Any, str]:
+    """A saved model that gives features of clouds, and the device it is on ("auto": a GPU where there is one).
 
     Raises:
         UserError: a model without ``encode``, a device that is not there, and what loading raises.
@@ -58,9 +53,10 @@ def load_encoder_on(source: str | Path, device: str) -> Any:
     model = load_model(source)
     if not hasattr(model, "encode"):
         raise UserError(f"{source}: a {type(model).__name__} gives no features of whole clouds")
-    device = on_device(device)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        return model.to(torch.device(device))
+        return model.to(torch.device(device)), device
     except (RuntimeError, AssertionError) as error:
         said = str(error).splitlines()[0]
         raise UserError(f"--device {device}: cannot be used ({said}); expected cpu, or cuda with a GPU") from error
@@ -151,8 +147,7 @@ def probe_model(
     """
     if not methods:
         raise UserError("methods: none given; expected at least one probe")
-    device = on_device(device)
-    model = load_encoder_on(source, device)
+    model, device = load_encoder_on(source, device)
     config = points_config_of(source)
     if on_error == "skip":
         config = dataclasses.replace(config, on_error="skip")

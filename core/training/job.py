@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple, Protocol
@@ -9,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch import distributed as dist
 
 from core.errors import UserError
 from core.masked_model import MaskedModel
@@ -85,6 +88,7 @@ def run_training(
     """
     fabric = make_fabric(recipe.run, recipe.train.precision)
     fabric.launch()
+    atexit.register(leave_processes)
     on_main(fabric, lambda: folder.check(config, resume))
     torch.manual_seed(derive_seed(recipe.train.seed, "weights"))
     job = make(fabric.is_global_zero)
@@ -111,6 +115,13 @@ def run_training(
     weights = whole_weights(job.model)
     on_main(fabric, lambda: job.model.save_pretrained(folder.path, weights))
     return Outcome(job, result, fabric.is_global_zero)
+
+
+def leave_processes() -> None:
+    """End the talk between processes before Python ends: gloo's threads abort a process that ends under them."""
+    if dist.is_available() and dist.is_initialized():
+        gc.collect()  # a wrapped model in a cycle holds the group
+        dist.destroy_process_group()
 
 
 @contextmanager

@@ -30,14 +30,14 @@ def main(words: list[str]) -> None:
         "--device", default="auto", help="where features are computed; auto takes a GPU where there is one"
     )
     options = parser.parse_args(words)
-    from mm3d.features import encode_clouds, load_encoder_on, on_device, points_config_of
+    from mm3d.features import encode_clouds, load_encoder_on, points_config_of
 
     if not Path(options.out).resolve().parent.is_dir():
         raise UserError(f"--out {options.out}: its folder does not exist")
     paths = input_files(options.inputs)
-    model, config = load_encoder_on(options.run, options.device), points_config_of(options.run)
+    (model, device), config = load_encoder_on(options.run, options.device), points_config_of(options.run)
     clouds = read_clouds(paths, config, model.encoder.config, options.on_error)
-    features = encode_clouds(model.encode, clouds, config, device=on_device(options.device))
+    features = encode_clouds(model.encode, clouds, config, device=device)
     content = io.BytesIO()
     np.savez(content, features=features, files=np.array(clouds.names))
     try:

@@ -25,10 +25,6 @@ class NodeFeatures:
         self.mask = mask
         self.token = token
 
-    @property
-    def width(self) -> int:
-        return self.graphs.x.shape[1]
-
     def dense(self) -> Tensor:
         """(T, F)."""
         x = self.graphs.x
