@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from core.errors import UserError
 from mmgraph.ops.pattern import Pattern
 
 SPARSE = 0.1  # features with a smaller share of entries that are not zero are multiplied as sparse rows
@@ -17,19 +18,25 @@ class Graphs:
     """One graph, or several whose nodes and edges do not touch.
 
     Args:
-        x: (T, F) float32 features of all nodes.
+        x: (T, F) features of all nodes: float32, or int64 where they are categories.
         edge_index: (2, E) int64, source and target of directed edges; an undirected edge is there twice.
         offsets: (B + 1,) int64, where the nodes of each graph start; None for a single graph.
+        edge_attr: (E, B) int64 categories of the edges, or None.
 
     Raises:
         ValueError: shapes, types or indices that do not fit together.
     """
 
-    def __init__(self, x: Tensor, edge_index: Tensor, offsets: Tensor | None = None) -> None:
+    def __init__(
+        self, x: Tensor, edge_index: Tensor, offsets: Tensor | None = None, edge_attr: Tensor | None = None
+    ) -> None:
         if x.ndim != 2 or edge_index.ndim != 2 or len(edge_index) != 2:
             raise ValueError(f"features {tuple(x.shape)}, edges {tuple(edge_index.shape)}; expected (T, F) and (2, E)")
+        if edge_attr is not None and (edge_attr.ndim != 2 or len(edge_attr) != edge_index.shape[1]):
+            raise ValueError(f"{edge_index.shape[1]} edges, edge attributes {tuple(edge_attr.shape)}; expected (E, B)")
         self.x = x
         self.edge_index = edge_index
+        self.edge_attr = edge_attr
         self.offsets = torch.tensor([0, len(x)], device=x.device) if offsets is None else offsets
         if int(self.offsets[-1]) != len(x):
             raise ValueError(f"offsets end at {int(self.offsets[-1])}, there are {len(x)} nodes")
@@ -63,7 +70,8 @@ class Graphs:
         """On another device; itself where it is there already, with what it has computed of its edges."""
         if self.x.device == torch.device(device):
             return self
-        return Graphs(self.x.to(device), self.edge_index.to(device), self.offsets.to(device))
+        attributes = None if self.edge_attr is None else self.edge_attr.to(device)
+        return Graphs(self.x.to(device), self.edge_index.to(device), self.offsets.to(device), attributes)
 
 
 def join(graphs: Sequence[Graphs]) -> Graphs:
@@ -72,13 +80,29 @@ def join(graphs: Sequence[Graphs]) -> Graphs:
         return graphs[0]
     sizes = torch.tensor([len(g.x) for g in graphs])
     before = sizes.cumsum(0) - sizes
+    attributes = [g.edge_attr for g in graphs if g.edge_attr is not None]
+    if attributes and len(attributes) < len(graphs):
+        raise ValueError("some of the graphs have edge attributes, others have none")
     return Graphs(
         torch.cat([g.x for g in graphs]),
         torch.cat([g.edge_index + at for g, at in zip(graphs, before, strict=True)], 1),
         torch.cat(
             [torch.zeros(1, dtype=torch.int64), *(g.offsets[1:] + at for g, at in zip(graphs, before, strict=True))]
         ),
+        torch.cat(attributes) if attributes else None,
     )
+
+
+def check_width(graphs: Graphs, width: int, source: str) -> None:
+    """See that nodes have features of a width.
+
+    Raises:
+        UserError: another width, or categories in place of features.
+    """
+    if graphs.x.shape[1] != width:
+        raise UserError(f"{source}: {graphs.x.shape[1]} features a node; the model takes {width} (model.width)")
+    if not graphs.x.is_floating_point():
+        raise UserError(f"{source}: its nodes have categories ({graphs.x.dtype}); the model takes features")
 
 
 def with_self_loops(edge_index: Tensor, nodes: int) -> Tensor:

@@ -6,13 +6,13 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from core.errors import UserError
 from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
 from mmgraph.config import GraphMAERecipe
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.sources import load
-from mmgraph.models.graphmae import GraphMAE
+from mmgraph.graph import Graphs
+from mmgraph.models import new_model
 
 
 def pretrain(recipe: GraphMAERecipe, out: str | Path, resume: bool = False, header: str = "") -> Outcome:
@@ -28,20 +28,18 @@ def pretrain(recipe: GraphMAERecipe, out: str | Path, resume: bool = False, head
         UserError: bad data or settings, or a folder that holds another run.
     """
     data = load(recipe.data)
-    width = width_of(data)
-    if recipe.model.width != width:
-        raise UserError(f"{recipe.data}: {width} features a node; the recipe's model.width is {recipe.model.width}")
 
     def make(main: bool) -> Job:
-        model = GraphMAE(recipe.model)
+        model = new_model(recipe.model)
+        model.check(first_graph(data), recipe.data)
         return Job(model, data, masked_step(model), describe_data(data, recipe.data))
 
     return run_training(RunFolder(out), dataclasses.asdict(recipe), resume, header, recipe, make)
 
 
-def width_of(data: NodeSet | GraphSet) -> int:
-    """Features a node."""
-    return int((data.graph if isinstance(data, NodeSet) else data.graphs[0]).x.shape[1])
+def first_graph(data: NodeSet | GraphSet) -> Graphs:
+    """The graph, or the first of many: all have the same kind of features."""
+    return data.graph if isinstance(data, NodeSet) else data.graphs[0]
 
 
 def describe_data(data: NodeSet | GraphSet, source: str) -> dict[str, Any]:

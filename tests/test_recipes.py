@@ -11,8 +11,8 @@ from core.cli.recipes import all_recipes, build_recipe, find_recipe
 from mm3d.commands.pretrain import RECIPES
 from mm3d.config import FinetuneRecipe, PointMAERecipe
 from mm3d.models.point_mae import PointMAE
-from mmgraph.commands.pretrain import RECIPES as mmgraph_recipes
-from mmgraph.models.graphmae import GraphMAE
+from mmgraph.config import RECIPES as GRAPH_RECIPES
+from mmgraph.models import new_model
 
 NAMES = [recipe.name for recipe in all_recipes("mm3d")]
 GRAPHS = [recipe.name for recipe in all_recipes("mmgraph")]
@@ -40,7 +40,7 @@ def test_recipe(name: str) -> None:
 def test_recipe_on_graphs(name: str) -> None:
     recipe = find_recipe("mmgraph", name)
     assert recipe.paper
-    made = build_recipe(recipe, mmgraph_recipes[recipe.values["system"]])
+    made = build_recipe(recipe, GRAPH_RECIPES[recipe.values["system"]])
     with torch.device("meta"):
-        count = sum(p.numel() for p in GraphMAE(made.model).parameters())
+        count = sum(p.numel() for p in new_model(made.model).parameters())
     assert recipe.parameters.replace(",", "") == str(count)

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from core.cli.recipes import find_recipe, kind_of, parse_recipe
 from core.errors import Interrupted, UserError
-from mmgraph.config import GraphMAERecipe
+from mmgraph.config import RECIPES
 
-RECIPES = {"graphmae": GraphMAERecipe}
 OPTIONS = {
     "out": (str, None, "run folder; runs/RECIPE where none is given"),
     "resume": (bool, False, "go on with the run that is in the folder"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from core.errors import UserError
 from core.files import write_atomically
 from core.reporting.tables import Table
 
@@ -26,22 +25,19 @@ def probe(run: str, data: str | None = None, controls: bool = True, out: str | N
     from mmgraph.config import GraphProbeConfig, NodeProbeConfig
     from mmgraph.data.sources import load
     from mmgraph.features import probe_rows
-    from mmgraph.models.graphmae import GraphMAE
+    from mmgraph.models import load_model
+    from mmgraph.pretrain import first_graph
 
     base = Path(run)
     folders = sorted(base.glob("seed-*"), key=lambda p: (len(p.name), p.name)) or [base]
-    models = [GraphMAE.from_pretrained(folder) for folder in folders]
+    models = [load_model(folder) for folder in folders]
     config = RunFolder(folders[0]).config()
     where = str(folders[0] / "config.yaml")
     nodes = from_dict(NodeProbeConfig, config.get("probe_nodes", {}), where)
     graphs = from_dict(GraphProbeConfig, config.get("probe_graphs", {}), where)
     source = data or config["data"]
     labelled = load(source)
-    width = models[0].config.width
-    from mmgraph.pretrain import width_of
-
-    if width_of(labelled) != width:
-        raise UserError(f"{source}: {width_of(labelled)} features a node; the model in {folders[0]} takes {width}")
+    models[0].check(first_graph(labelled), source)
     rows = probe_rows(models, labelled, nodes, graphs, controls)
     print(f"{source}: test accuracy")
     print(Table(("embeddings", "accuracy", "seeds"), rows).text())

@@ -13,7 +13,7 @@ from core.masking import Mask
 from core.random import Randomness
 from core.saving import Pretrained
 from mmgraph.config import GraphMAEConfig
-from mmgraph.graph import Graphs
+from mmgraph.graph import Graphs, check_width
 from mmgraph.layers.encoder import GraphEncoder, new_layer
 from mmgraph.layers.features import NodeFeatures
 from mmgraph.layers.gat import GATLayer
@@ -70,6 +70,14 @@ class GraphMAE(Pretrained, MaskedModel):
         encoder = TokenEncoder(config.width, GraphEncoder(config.width, config.encoder))
         super().__init__(encoder, {"sce": Objective(GraphMAEDecoder(config), hidden_features, loss)})
         self.config = config
+
+    def check(self, graphs: Graphs, source: str) -> None:
+        """See that graphs have the features this model was made for.
+
+        Raises:
+            UserError: another width.
+        """
+        check_width(graphs, self.config.width, source)
 
     def draw_mask(self, batch: Graphs, randomness: Randomness = None) -> NodeMask:
         """Which nodes are hidden, and what stands in their place."""

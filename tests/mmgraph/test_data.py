@@ -200,5 +200,5 @@ def test_the_command_line_pretrains_and_probes(tmp_path: Path, capsys: pytest.Ca
     assert command("pretrain", recipe, "--out", out, "--seeds", 2) == 2
     assert "holds a run already" in capsys.readouterr().err
     assert command("pretrain", recipe, "--model.width", 5, "--out", tmp_path / "other") == 2
-    assert "64 features a node; the recipe's model.width is 5" in capsys.readouterr().err
+    assert "64 features a node; the model takes 5" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
