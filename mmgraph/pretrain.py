@@ -6,16 +6,18 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from core.training.data import make_plan
 from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
-from mmgraph.config import GraphMAERecipe
+from mmgraph.config import GraphMAE2Recipe, GraphMAERecipe
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.sources import load
 from mmgraph.graph import Graphs
 from mmgraph.models import new_model
+from mmgraph.models.graphmae2 import GraphMAE2
 
 
-def pretrain(recipe: GraphMAERecipe, out: str | Path, resume: bool = False, header: str = "") -> Outcome:
+def pretrain(recipe: GraphMAERecipe | GraphMAE2Recipe, out: str | Path, resume: bool = False, header: str = "") -> Outcome:
     """Train a system by its recipe and leave a run folder.
 
     Args:
@@ -32,7 +34,11 @@ def pretrain(recipe: GraphMAERecipe, out: str | Path, resume: bool = False, head
     def make(main: bool) -> Job:
         model = new_model(recipe.model)
         model.check(first_graph(data), recipe.data)
-        return Job(model, data, masked_step(model), describe_data(data, recipe.data))
+        job = Job(model, data, masked_step(model), describe_data(data, recipe.data))
+        if isinstance(model, GraphMAE2):
+            steps = make_plan(len(data), recipe.train, 1).steps_per_epoch
+            job = job._replace(before_step=model.teacher_follows(steps))
+        return job
 
     return run_training(RunFolder(out), dataclasses.asdict(recipe), resume, header, recipe, make)
 

@@ -23,7 +23,7 @@ class GATLayer(nn.Module):
         heads: number of heads H.
         feature_dropout: of the input.
         attention_dropout: of the coefficients.
-        residual: add the input, projected where the widths differ.
+        residual: add the input, after its dropout and projected where the widths differ.
 
     Shapes: ``forward(x, edges)``: ``x`` features or (T, F), ``edges`` a pattern with a row for every node wanted. Every
     row needs an entry, a self-loop say.
@@ -55,8 +55,20 @@ class GATLayer(nn.Module):
         for parameter in (self.linear.weight, self.att_source, self.att_target):
             nn.init.xavier_normal_(parameter, gain=math.sqrt(2))
 
+    @torch.no_grad()
+    def scale_attention(self) -> None:
+        """Draw the attention vectors anew on the scale of the official code, which sees them as (1, H, D).
+
+        Xavier's rule then counts H * D inputs and D outputs. Layers are made with it applied to (H, D), which gives
+        larger vectors, and GraphMAE keeps those so that its runs can be replayed.
+        """
+        for parameter in (self.att_source, self.att_target):
+            nn.init.xavier_normal_(parameter[None], gain=math.sqrt(2))
+
     def forward(self, x: NodeFeatures | Tensor, edges: Pattern) -> Tensor:
         dropout = self.feature_dropout if self.training else 0.0
+        if self.residual is not None and not isinstance(x, Tensor):
+            x = x.dense()  # one draw of dropout for the layer and its residual
         widens = self.heads == 1 and isinstance(x, Tensor) and x.shape[1] < self.out
         if widens:
             given = F.dropout(x, dropout, dropout > 0)  # type: ignore[arg-type]
@@ -77,7 +89,6 @@ class GATLayer(nn.Module):
             out = summed.view(self.heads, -1, self.out).transpose(0, 1).reshape(-1, self.heads * self.out)
         out = out + self.bias
         if self.residual is not None:
-            given = x if isinstance(x, Tensor) else x.dense()
             out = out + self.residual(given if edges.nodes is None else given[edges.nodes])
         return out
 

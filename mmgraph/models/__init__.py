@@ -13,8 +13,9 @@ from core.saving import MODEL, describe, resolve
 def classes() -> tuple[type, ...]:
     """All models of mmgraph; each has a configuration of its own kind."""
     from mmgraph.models.graphmae import GraphMAE
+    from mmgraph.models.graphmae2 import GraphMAE2
 
-    return (GraphMAE,)
+    return (GraphMAE, GraphMAE2)
 
 
 def new_model(config: Any) -> Any:

@@ -26,6 +26,7 @@ class Pattern:
         self.columns = columns
         self.nodes = nodes
         self._heads: dict[int, Pattern] = {1: self}
+        self._one_head: Pattern | None = None
 
     @classmethod
     def of_edges(cls, edge_index: Tensor, nodes: int) -> tuple[Pattern, Tensor]:
@@ -59,6 +60,8 @@ class Pattern:
     @cached_property
     def by_column(self) -> tuple[Tensor, Tensor, Tensor]:
         """Entries sorted by column: their places (E,), their rows (E,), and where each column begins (M + 1,)."""
+        if self._one_head is not None:
+            return _by_column_of_heads(self._one_head, self.rows // self._one_head.rows)
         order = self.column.argsort(stable=True)
         return order, self.row[order], _starts(self.column, self.columns)
 
@@ -72,6 +75,7 @@ class Pattern:
                 (self.column * heads + head[:, None]).flatten(),
                 self.columns * heads,
             )
+            self._heads[heads]._one_head = self
         return self._heads[heads]
 
     def of_rows(self, keep: Tensor) -> Pattern:
@@ -82,11 +86,39 @@ class Pattern:
         place = torch.arange(len(row), device=row.device) - start[row] + self.start[keep][row]
         return Pattern(start, self.column[place], self.columns, keep if self.nodes is None else self.nodes[keep])
 
+    def of_entries(self, keep: Tensor) -> Pattern:
+        """Some of the entries, (E,) bool; rows may become empty. Nothing is sorted anew."""
+        before = _sums_before(keep)
+        kept = Pattern(before[self.start], self.column[keep], self.columns, self.nodes)
+        order, row, start = self.by_column
+        chosen = keep[order]
+        kept.by_column = (before[order[chosen]], row[chosen], _sums_before(chosen)[start])
+        return kept
+
     def to(self, device: torch.device | str) -> Pattern:
         if self.start.device == torch.device(device):
             return self
         nodes = None if self.nodes is None else self.nodes.to(device)
         return Pattern(self.start.to(device), self.column.to(device), self.columns, nodes)
+
+
+def _by_column_of_heads(pattern: Pattern, heads: int) -> tuple[Tensor, Tensor, Tensor]:
+    """``by_column`` of a pattern's ``of_heads``, by counting: sorting so many entries takes longer than using them."""
+    order, row, start = pattern.by_column
+    head = torch.arange(heads, device=start.device)[:, None]
+    count = start.diff()
+    begin = heads * start[:-1] + head * count  # of column j * heads + h, as (heads, M)
+    column = pattern.column[order]
+    place = (begin[:, column] + torch.arange(len(order), device=start.device) - start[column]).flatten()
+    orders, rows = (torch.empty_like(place) for _ in range(2))
+    orders[place] = (head * len(order) + order).flatten()
+    rows[place] = (head * pattern.rows + row).flatten()
+    return orders, rows, torch.cat([begin.t().flatten(), start.new_tensor([heads * len(order)])])
+
+
+def _sums_before(chosen: Tensor) -> Tensor:
+    """How many of (E,) bool are True before each place and in all, (E + 1,)."""
+    return torch.cat([chosen.new_zeros(1, dtype=torch.long), chosen.cumsum(0)])
 
 
 def _starts(index: Tensor, count: int) -> Tensor:
