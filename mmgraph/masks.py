@@ -38,8 +38,10 @@ class NodeMask(Mask):
         self.kept = kept
 
     def to(self, device: torch.device | str) -> NodeMask:
-        moved = (t.to(device) for t in (self.hidden, self._offsets, self.token, self.noise, self.noise_source))
-        return NodeMask(*moved, move(self.kept, device))
+        hidden, offsets, token, noise, source = (
+            t.to(device) for t in (self.hidden, self._offsets, self.token, self.noise, self.noise_source)
+        )
+        return NodeMask(hidden, offsets, token, noise, source, move(self.kept, device))
 
     @property
     def _offsets(self) -> Tensor:

@@ -17,7 +17,9 @@ from mmgraph.models import new_model
 from mmgraph.models.graphmae2 import GraphMAE2
 
 
-def pretrain(recipe: GraphMAERecipe | GraphMAE2Recipe, out: str | Path, resume: bool = False, header: str = "") -> Outcome:
+def pretrain(
+    recipe: GraphMAERecipe | GraphMAE2Recipe, out: str | Path, resume: bool = False, header: str = ""
+) -> Outcome:
     """Train a system by its recipe and leave a run folder.
 
     Args:

@@ -129,7 +129,8 @@ class GraphMAE2(Pretrained, MaskedModel):
         objective = self.objectives["latent"]
         assert isinstance(objective, Objective)
         teacher, head = objective.target, objective.head
-        assert isinstance(teacher, EMATeacher) and isinstance(head, LatentHead)
+        assert isinstance(teacher, EMATeacher)
+        assert isinstance(head, LatentHead)
         teacher.update(ProjectedEncoder(self.encoder.encoder, head.projector))
 
     def teacher_follows(self, steps_per_epoch: int) -> Callable[[int], None]:
