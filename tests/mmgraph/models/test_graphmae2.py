@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -11,11 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.cli.app import run
 from core.errors import UserError
 from core.random import generator
 from core.training.config import OptimConfig, RunConfig, TrainConfig
+from mmgraph.cli import ABOUT, COMMANDS
 from mmgraph.config import GraphEncoderConfig, GraphMAE2Config, GraphMAE2Recipe
-from mmgraph.features import embed_nodes
 from mmgraph.graph import Graphs, join
 from mmgraph.models import load_model
 from mmgraph.models.graphmae2 import GraphMAE2
@@ -312,17 +315,39 @@ def test_saved_and_loaded(tmp_path: Path, kind: Literal["gat", "gin"], remask: L
     assert torch.equal(load_model(tmp_path)(graphs, mask).loss, model(graphs, mask).loss)
 
 
-def test_pretrain_learns(tmp_path: Path) -> None:
-    import json
+def test_the_command_line_pretrains_resumes_and_probes(tmp_path: Path) -> None:
+    recipe, out = tmp_path / "tiny.yaml", tmp_path / "run"
+    recipe.write_text(
+        "system: graphmae2\ndata: digits\nmodel: {width: 64, projector_dim: 4, encoder: {dim: 16, heads: 2}, remask: "
+        "random, views: 2, drop_edge: 0.2, momentum: 0.9}\nprobe_nodes: {epochs: 20}\nrun: {accelerator: cpu}\n"
+        "optim: {algorithm: adamw, decay: all, warmup_epochs: 0, lr: 0.01, clip_norm: 3}\n"
+        "train: {epochs: 8, batch_size: 1}\n"
+    )
 
-    from mmgraph.data.digits import digits
+    def command(*words: object) -> int:
+        return run("mmgraph", ABOUT, COMMANDS, [str(word) for word in words])
 
-    recipe = tiny(12, remask="random", drop_edge=0.2, momentum=0.9)
-    outcome = pretrain(recipe, tmp_path / "run")
-    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert command("pretrain", recipe, "--out", out, "--run.log_steps", 1) == 0
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert {"loss", "loss_sce", "loss_latent"} <= rows[-1].keys()
     assert rows[-1]["loss"] < rows[0]["loss"]
-    assert embed_nodes(outcome.job.model, digits()).shape[1] == 8
+    assert command("probe", out) == 0
+    said = json.loads((out / "probe.json").read_text())
+    assert all(0.1 < row["mean"] <= 1 for row in said["rows"])
+
+
+def test_a_stopped_training_goes_on_with_its_teacher(tmp_path: Path) -> None:
+    """The teacher is part of the state: stopped after a step and resumed, a run ends with the same weights."""
+    recipe = tiny(4, momentum=0.5)
+    recipe.run.save_steps = 1
+    pretrain(recipe, tmp_path / "whole")
+    pretrain(recipe, tmp_path / "cut")
+    for state in (tmp_path / "cut" / "state").glob("step-*4"):
+        shutil.rmtree(state)
+    outcome = pretrain(recipe, tmp_path / "cut", resume=True)
+    assert outcome.result.steps_now == 1
+    whole, cut = (load_model(tmp_path / name).state_dict() for name in ("whole", "cut"))
+    assert same(whole, cut)
 
 
 def test_bad_settings_and_names() -> None:
