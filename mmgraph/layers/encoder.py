@@ -25,7 +25,7 @@ class GraphEncoder(nn.Module):
     def __init__(self, width: int, config: GraphEncoderConfig) -> None:
         super().__init__()
         widths = [width] + [config.dim] * (config.depth - 1)
-        self.layers = nn.ModuleList(new_layer(w, config.dim, config, config.heads, residual(w, config)) for w in widths)
+        self.layers = nn.ModuleList(new_layer(w, config.dim, config) for w in widths)
         norms = {"none": nn.Identity, "batchnorm": BatchNorm, "layernorm": nn.LayerNorm}
         self.norms = nn.ModuleList(norms[config.norm](config.dim) for _ in widths)
         self.activations = nn.ModuleList(nn.PReLU() for _ in widths)
@@ -37,13 +37,10 @@ class GraphEncoder(nn.Module):
         return x
 
 
-def residual(width: int, config: GraphEncoderConfig) -> bool:
-    """Whether an encoder's layer adds its input of a width."""
-    return config.residual and (config.residual_at == "all" or width != config.dim)
-
-
-def new_layer(width: int, out: int, config: GraphEncoderConfig, heads: int, residual: bool) -> GATLayer | GINLayer:
-    """One layer of an encoder's kind."""
+def new_layer(width: int, out: int, config: GraphEncoderConfig, heads: int | None = None) -> GATLayer | GINLayer:
+    """One layer of an encoder's kind, with the encoder's heads or another number."""
     if config.kind == "gin":
         return GINLayer(width, config.dim, out)
+    heads = config.heads if heads is None else heads
+    residual = config.residual and (config.residual_at == "all" or width != config.dim)
     return GATLayer(width, out // heads, heads, config.feature_dropout, config.attention_dropout, residual)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from functools import partial
 
@@ -38,7 +39,8 @@ class TokenEncoder(nn.Module):
 class GraphMAEDecoder(nn.Module):
     """Hidden nodes' embeddings are set to zero, then one layer reads them from their neighbours: (T, C) -> (M, F).
 
-    The layer sees all edges, also those that were dropped for the encoder.
+    The layer sees all edges, also those that were dropped for the encoder, and has no residual, whatever the encoder has,
+    as in the official code.
 
     Args:
         width: of the features F.
@@ -48,7 +50,7 @@ class GraphMAEDecoder(nn.Module):
     def __init__(self, width: int, config: GraphEncoderConfig) -> None:
         super().__init__()
         self.bridge = nn.Linear(config.dim, config.dim, bias=False)
-        self.layer = new_layer(config.dim, width, config, heads=1, residual=False)
+        self.layer = new_layer(config.dim, width, dataclasses.replace(config, residual=False), heads=1)
 
     def forward(self, latent: Tensor, graphs: Graphs, mask: Mask) -> Tensor:
         seen = self.bridge(latent[mask.visible_index])
