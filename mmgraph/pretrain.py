@@ -8,14 +8,21 @@ from typing import Any
 
 from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
-from mmgraph.config import GraphMAERecipe
+from core.training.selection import BestWeights
+from mmgraph.config import GraphMAERecipe, MaskGAERecipe, MGAERecipe
+from mmgraph.data.links import split_links
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.sources import load
 from mmgraph.graph import Graphs
+from mmgraph.links import score_links
 from mmgraph.models import new_model
+from mmgraph.models.maskgae import MaskGAE
+from mmgraph.models.mgae import MGAE
 
 
-def pretrain(recipe: GraphMAERecipe, out: str | Path, resume: bool = False, header: str = "") -> Outcome:
+def pretrain(
+    recipe: GraphMAERecipe | MaskGAERecipe | MGAERecipe, out: str | Path, resume: bool = False, header: str = ""
+) -> Outcome:
     """Train a system by its recipe and leave a run folder.
 
     Args:
@@ -28,13 +35,36 @@ def pretrain(recipe: GraphMAERecipe, out: str | Path, resume: bool = False, head
         UserError: bad data or settings, or a folder that holds another run.
     """
     data = load(recipe.data)
+    folder = RunFolder(out)
 
     def make(main: bool) -> Job:
         model = new_model(recipe.model)
         model.check(first_graph(data), recipe.data)
-        return Job(model, data, masked_step(model), describe_data(data, recipe.data))
+        said = describe_data(data, recipe.data)
+        if isinstance(recipe, MaskGAERecipe | MGAERecipe) and isinstance(data, NodeSet):
+            return link_job(model, data, recipe, folder, said, main)
+        return Job(model, data, masked_step(model), said)
 
-    return run_training(RunFolder(out), dataclasses.asdict(recipe), resume, header, recipe, make)
+    return run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
+
+
+def link_job(
+    model: MaskGAE | MGAE,
+    data: NodeSet,
+    recipe: MaskGAERecipe | MGAERecipe,
+    folder: RunFolder,
+    said: dict[str, Any],
+    main: bool,
+) -> Job:
+    """Training on a part of the edges; the weights that predict those of the validation best are kept."""
+    split = split_links(data, recipe.links, recipe.train.seed)
+    best = BestWeights(folder.state, model, lambda: score_links(model, split.val).auc, "auc", main)
+
+    def after_epoch(epoch: int) -> dict[str, float] | None:
+        due = epoch % recipe.links.every == 0 or epoch == recipe.train.epochs
+        return best.after_epoch(epoch) if due else None
+
+    return Job(model, split, masked_step(model), said, after_epoch=after_epoch, finish=best.restore)
 
 
 def first_graph(data: NodeSet | GraphSet) -> Graphs:

@@ -2,16 +2,25 @@
 
 from mmgraph.config.encoder import GraphEncoderConfig
 from mmgraph.config.graphmae import GraphMAEConfig, GraphMAERecipe
+from mmgraph.config.links import LinksConfig
+from mmgraph.config.maskgae import EdgeMaskConfig, MaskGAEConfig, MaskGAERecipe
+from mmgraph.config.mgae import MGAEConfig, MGAERecipe
 from mmgraph.config.probes import GraphProbeConfig, NodeProbeConfig
 
-RECIPES = {"graphmae": GraphMAERecipe}
+RECIPES = {"graphmae": GraphMAERecipe, "maskgae": MaskGAERecipe, "mgae": MGAERecipe}
 """Dataclasses of the recipes by the word after ``system:``."""
 
 __all__ = [
     "RECIPES",
+    "EdgeMaskConfig",
     "GraphEncoderConfig",
     "GraphMAEConfig",
     "GraphMAERecipe",
     "GraphProbeConfig",
+    "LinksConfig",
+    "MGAEConfig",
+    "MGAERecipe",
+    "MaskGAEConfig",
+    "MaskGAERecipe",
     "NodeProbeConfig",
 ]

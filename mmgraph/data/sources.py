@@ -14,7 +14,8 @@ from mmgraph.data.tu import tu
 
 LAYOUTS: dict[str, tuple[Callable[[str], NodeSet | GraphSet], str]] = {
     "digits": (lambda path: digits(), "scikit-learn's handwritten digits as a graph of neighbours; needs no path"),
-    "planetoid": (planetoid, "raw Planetoid files: planetoid:FOLDER/cora"),
+    "planetoid": (planetoid, "raw Planetoid files, features divided by their sum: planetoid:FOLDER/cora"),
+    "planetoid_raw": (lambda path: planetoid(path, divide=False), "the same, features as they are"),
     "tu": (tu, "raw TUDataset files: tu:FOLDER/MUTAG"),
     "arrays": (node_arrays, "one .npz of an Amazon or Coauthor graph"),
 }
