@@ -8,14 +8,16 @@ from typing import Any
 
 from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
-from mmgraph.config import GraphMAERecipe
+from mmgraph.config import AttrMaskingRecipe, GraphMAERecipe
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.sources import load
-from mmgraph.graph import Graphs
+from mmgraph.graph import Graphs, join
 from mmgraph.models import new_model
 
 
-def pretrain(recipe: GraphMAERecipe, out: str | Path, resume: bool = False, header: str = "") -> Outcome:
+def pretrain(
+    recipe: AttrMaskingRecipe | GraphMAERecipe, out: str | Path, resume: bool = False, header: str = ""
+) -> Outcome:
     """Train a system by its recipe and leave a run folder.
 
     Args:
@@ -31,15 +33,15 @@ def pretrain(recipe: GraphMAERecipe, out: str | Path, resume: bool = False, head
 
     def make(main: bool) -> Job:
         model = new_model(recipe.model)
-        model.check(first_graph(data), recipe.data)
+        model.check(all_graphs(data), recipe.data)
         return Job(model, data, masked_step(model), describe_data(data, recipe.data))
 
     return run_training(RunFolder(out), dataclasses.asdict(recipe), resume, header, recipe, make)
 
 
-def first_graph(data: NodeSet | GraphSet) -> Graphs:
-    """The graph, or the first of many: all have the same kind of features."""
-    return data.graph if isinstance(data, NodeSet) else data.graphs[0]
+def all_graphs(data: NodeSet | GraphSet) -> Graphs:
+    """Everything as one batch: a category that the model does not know can be in any graph."""
+    return data.graph if isinstance(data, NodeSet) else join(data.graphs)
 
 
 def describe_data(data: NodeSet | GraphSet, source: str) -> dict[str, Any]:
