@@ -40,32 +40,28 @@ def check_categories(graphs: Graphs, nodes: Sequence[int], edges: Sequence[int],
             f"{source}: its nodes have features ({graphs.x.dtype}); the model takes categories (int64). "
             "tu_categories:FOLDER reads the labels of a TUDataset as categories"
         )
-    _check(graphs.x, graphs.graph_of_node, nodes, "node", source)
     attributes = graphs.edge_attr
-    if attributes is None:
-        if edges:
-            raise UserError(
-                f"{source}: its edges have no categories; model.edge_vocabulary is {list(edges)}, expected []"
-            )
-        return
-    if attributes.is_floating_point():
+    if attributes is not None and attributes.is_floating_point():
         raise UserError(f"{source}: its edges have features ({attributes.dtype}); the model takes categories (int64)")
-    _check(attributes, graphs.graph_of_node[graphs.edge_index[0]], edges, "edge", source)
+    wrong = [_wrong(graphs.x, graphs.graph_of_node, nodes, "node")]
+    if attributes is not None:
+        wrong.append(_wrong(attributes, graphs.graph_of_node[graphs.edge_index[0]], edges, "edge"))
+    elif edges:
+        wrong.append(f"its edges have no categories; model.edge_vocabulary is {list(edges)}, expected []")
+    if any(wrong):
+        raise UserError(f"{source}: {'; '.join(filter(None, wrong))}")
 
 
-def _check(categories: Tensor, graph: Tensor, vocabulary: Sequence[int], kind: str, source: str) -> None:
+def _wrong(categories: Tensor, graph: Tensor, vocabulary: Sequence[int], kind: str) -> str | None:
+    """What does not fit a vocabulary, and the numbers that would; None where all fits."""
     counts, known = count_categories(categories), list(vocabulary)
-    said = f"{source}: its {kind}s have {_numbers(counts)} categories; model.{kind}_vocabulary is {known}"
+    said = f"its {kind}s have {' and '.join(map(str, counts))} categories; model.{kind}_vocabulary is {known}"
     if len(counts) != len(known):
-        raise UserError(f"{said}, expected {counts}")
-    wrong = (categories < 0) | (categories >= categories.new_tensor(known))
-    if bool(wrong.any()):
-        row, column = wrong.nonzero()[0].tolist()
-        fitting = [max(pair) for pair in zip(counts, known, strict=True)]
-        wanted = f", expected {fitting}" if fitting != known else ""
-        where = f"graph {int(graph[row])} has category {int(categories[row, column])} in column {column}"
-        raise UserError(f"{said}{wanted} ({where})")
-
-
-def _numbers(counts: Sequence[int]) -> str:
-    return " and ".join(map(str, counts)) if counts else "no"
+        return f"{said}, expected {counts}"
+    outside = (categories < 0) | (categories >= categories.new_tensor(known))
+    if not bool(outside.any()):
+        return None
+    row, column = outside.nonzero()[0].tolist()
+    fitting = [max(pair) for pair in zip(counts, known, strict=True)]
+    wanted = f", expected {fitting}" if fitting != known else ""
+    return f"{said}{wanted} (graph {int(graph[row])} has category {int(categories[row, column])} in column {column})"

@@ -286,6 +286,8 @@ def test_other_data(batch: Graphs) -> None:
         model.check(Graphs(batch.x.float(), batch.edge_index, edge_attr=batch.edge_attr), "mine")
     with pytest.raises(UserError, match=r"its edges have no categories; model.edge_vocabulary is \[3, 2\]"):
         model.check(Graphs(batch.x, batch.edge_index), "mine")
+    with pytest.raises(UserError, match=r"mine: its nodes have 5 and 2 .*; its edges have no categories"):
+        model.check(Graphs(batch.x + torch.tensor([1, 0]), batch.edge_index), "mine")
     with pytest.raises(UserError, match="has category -1 in column 0"):
         model.check(Graphs(batch.x - 1, batch.edge_index, edge_attr=batch.edge_attr), "mine")
 
