@@ -136,10 +136,10 @@ def check_width(graphs: Graphs, width: int, source: str) -> None:
     Raises:
         UserError: another width, or categories in place of features.
     """
-    if graphs.x.shape[1] != width:
-        raise UserError(f"{source}: {graphs.x.shape[1]} features a node; the model takes {width} (model.width)")
     if not graphs.x.is_floating_point():
         raise UserError(f"{source}: its nodes have categories ({graphs.x.dtype}); the model takes features")
+    if graphs.x.shape[1] != width:
+        raise UserError(f"{source}: {graphs.x.shape[1]} features a node; the model takes {width} (model.width)")
 
 
 def with_self_loops(edge_index: Tensor, nodes: int) -> Tensor:

@@ -9,20 +9,18 @@ from typing import Any
 from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
 from core.training.selection import BestWeights
-from mmgraph.config import GraphMAERecipe, MaskGAERecipe, MGAERecipe
+from mmgraph.config import MaskGAERecipe, MGAERecipe, Recipe
 from mmgraph.data.links import split_links
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.sources import load
-from mmgraph.graph import Graphs
+from mmgraph.graph import Graphs, join
 from mmgraph.links import score_links
 from mmgraph.models import new_model
 from mmgraph.models.maskgae import MaskGAE
 from mmgraph.models.mgae import MGAE
 
 
-def pretrain(
-    recipe: GraphMAERecipe | MaskGAERecipe | MGAERecipe, out: str | Path, resume: bool = False, header: str = ""
-) -> Outcome:
+def pretrain(recipe: Recipe, out: str | Path, resume: bool = False, header: str = "") -> Outcome:
     """Train a system by its recipe and leave a run folder.
 
     Args:
@@ -39,7 +37,7 @@ def pretrain(
 
     def make(main: bool) -> Job:
         model = new_model(recipe.model)
-        model.check(first_graph(data), recipe.data)
+        model.check(all_graphs(data), recipe.data)
         said = describe_data(data, recipe.data)
         if isinstance(recipe, MaskGAERecipe | MGAERecipe) and isinstance(data, NodeSet):
             return link_job(model, data, recipe, folder, said, main)
@@ -67,9 +65,9 @@ def link_job(
     return Job(model, split, masked_step(model), said, after_epoch=after_epoch, finish=best.restore)
 
 
-def first_graph(data: NodeSet | GraphSet) -> Graphs:
-    """The graph, or the first of many: all have the same kind of features."""
-    return data.graph if isinstance(data, NodeSet) else data.graphs[0]
+def all_graphs(data: NodeSet | GraphSet) -> Graphs:
+    """Everything as one batch: a category that the model does not know can be in any graph."""
+    return data.graph if isinstance(data, NodeSet) else join(data.graphs)
 
 
 def describe_data(data: NodeSet | GraphSet, source: str) -> dict[str, Any]:

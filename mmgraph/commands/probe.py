@@ -30,7 +30,7 @@ def probe(run: str, data: str | None = None, controls: bool = True, out: str | N
     from mmgraph.features import probe_rows
     from mmgraph.links import link_rows
     from mmgraph.models import load_model
-    from mmgraph.pretrain import first_graph
+    from mmgraph.pretrain import all_graphs
 
     base = Path(run)
     folders = sorted(base.glob("seed-*"), key=lambda p: (len(p.name), p.name)) or [base]
@@ -41,7 +41,7 @@ def probe(run: str, data: str | None = None, controls: bool = True, out: str | N
     graphs = from_dict(GraphProbeConfig, config.get("probe_graphs", {}), where)
     source = data or config["data"]
     labelled = load(source)
-    models[0].check(first_graph(labelled), source)
+    models[0].check(all_graphs(labelled), source)
     rows = probe_rows(models, labelled, nodes, graphs, controls)
     print(f"{source}: test accuracy")
     print(Table(("embeddings", "accuracy", "seeds"), rows).text())

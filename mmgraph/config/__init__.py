@@ -1,5 +1,6 @@
 """Settings, a file for each system. Free of torch, so that the command line answers at once."""
 
+from mmgraph.config.attr_masking import AttrMaskingConfig, AttrMaskingRecipe
 from mmgraph.config.encoder import GraphEncoderConfig
 from mmgraph.config.graphmae import GraphMAEConfig, GraphMAERecipe
 from mmgraph.config.links import LinksConfig
@@ -7,11 +8,20 @@ from mmgraph.config.maskgae import EdgeMaskConfig, MaskGAEConfig, MaskGAERecipe
 from mmgraph.config.mgae import MGAEConfig, MGAERecipe
 from mmgraph.config.probes import GraphProbeConfig, NodeProbeConfig
 
-RECIPES = {"graphmae": GraphMAERecipe, "maskgae": MaskGAERecipe, "mgae": MGAERecipe}
+Recipe = AttrMaskingRecipe | GraphMAERecipe | MaskGAERecipe | MGAERecipe
+
+RECIPES: dict[str, type[Recipe]] = {
+    "attr_masking": AttrMaskingRecipe,
+    "graphmae": GraphMAERecipe,
+    "maskgae": MaskGAERecipe,
+    "mgae": MGAERecipe,
+}
 """Dataclasses of the recipes by the word after ``system:``."""
 
 __all__ = [
     "RECIPES",
+    "AttrMaskingConfig",
+    "AttrMaskingRecipe",
     "EdgeMaskConfig",
     "GraphEncoderConfig",
     "GraphMAEConfig",
@@ -23,4 +33,5 @@ __all__ = [
     "MaskGAEConfig",
     "MaskGAERecipe",
     "NodeProbeConfig",
+    "Recipe",
 ]
