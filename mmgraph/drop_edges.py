@@ -42,9 +42,4 @@ def kept_edges(graphs: Graphs, kept: Tensor | None) -> Pattern:
     Args:
         kept: (E,) bool on the batch's device; None for all edges.
     """
-    if kept is None:
-        return graphs.edges
-    pattern, order = graphs.sorted_edges
-    source, target = graphs.edge_index
-    with_loops = torch.cat([kept[source != target], kept.new_ones(len(graphs.x))])
-    return pattern.of_entries(with_loops[order])
+    return graphs.edges if kept is None else graphs.edges_without(~kept)

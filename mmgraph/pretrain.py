@@ -9,17 +9,20 @@ from typing import Any
 from core.training.data import make_plan
 from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
-from mmgraph.config import GraphMAE2Recipe, GraphMAERecipe
+from core.training.selection import BestWeights
+from mmgraph.config import MaskGAERecipe, MGAERecipe, Recipe
+from mmgraph.data.links import split_links
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.sources import load
-from mmgraph.graph import Graphs
+from mmgraph.graph import Graphs, join
+from mmgraph.links import score_links
 from mmgraph.models import new_model
 from mmgraph.models.graphmae2 import GraphMAE2
+from mmgraph.models.maskgae import MaskGAE
+from mmgraph.models.mgae import MGAE
 
 
-def pretrain(
-    recipe: GraphMAERecipe | GraphMAE2Recipe, out: str | Path, resume: bool = False, header: str = ""
-) -> Outcome:
+def pretrain(recipe: Recipe, out: str | Path, resume: bool = False, header: str = "") -> Outcome:
     """Train a system by its recipe and leave a run folder.
 
     Args:
@@ -32,22 +35,45 @@ def pretrain(
         UserError: bad data or settings, or a folder that holds another run.
     """
     data = load(recipe.data)
+    folder = RunFolder(out)
 
     def make(main: bool) -> Job:
         model = new_model(recipe.model)
-        model.check(first_graph(data), recipe.data)
-        job = Job(model, data, masked_step(model), describe_data(data, recipe.data))
+        model.check(all_graphs(data), recipe.data)
+        said = describe_data(data, recipe.data)
+        if isinstance(recipe, MaskGAERecipe | MGAERecipe) and isinstance(data, NodeSet):
+            return link_job(model, data, recipe, folder, said, main)
+        job = Job(model, data, masked_step(model), said)
         if isinstance(model, GraphMAE2):
             steps = make_plan(len(data), recipe.train, 1).steps_per_epoch
             job = job._replace(before_step=model.teacher_follows(steps))
         return job
 
-    return run_training(RunFolder(out), dataclasses.asdict(recipe), resume, header, recipe, make)
+    return run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
 
 
-def first_graph(data: NodeSet | GraphSet) -> Graphs:
-    """The graph, or the first of many: all have the same kind of features."""
-    return data.graph if isinstance(data, NodeSet) else data.graphs[0]
+def link_job(
+    model: MaskGAE | MGAE,
+    data: NodeSet,
+    recipe: MaskGAERecipe | MGAERecipe,
+    folder: RunFolder,
+    said: dict[str, Any],
+    main: bool,
+) -> Job:
+    """Training on a part of the edges; the weights that predict those of the validation best are kept."""
+    split = split_links(data, recipe.links, recipe.train.seed)
+    best = BestWeights(folder.state, model, lambda: score_links(model, split.val).auc, "auc", main)
+
+    def after_epoch(epoch: int) -> dict[str, float] | None:
+        due = epoch % recipe.links.every == 0 or epoch == recipe.train.epochs
+        return best.after_epoch(epoch) if due else None
+
+    return Job(model, split, masked_step(model), said, after_epoch=after_epoch, finish=best.restore)
+
+
+def all_graphs(data: NodeSet | GraphSet) -> Graphs:
+    """Everything as one batch: a category that the model does not know can be in any graph."""
+    return data.graph if isinstance(data, NodeSet) else join(data.graphs)
 
 
 def describe_data(data: NodeSet | GraphSet, source: str) -> dict[str, Any]:

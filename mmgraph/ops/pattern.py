@@ -25,7 +25,7 @@ class Pattern:
         self.column = column
         self.columns = columns
         self.nodes = nodes
-        self._heads: dict[int, Pattern] = {1: self}
+        self._heads: dict[int, Pattern] = {}
         self._one_head: Pattern | None = None
 
     @classmethod
@@ -67,6 +67,8 @@ class Pattern:
 
     def of_heads(self, heads: int) -> Pattern:
         """The pattern for values of several heads: row h * R + i has the entries of row i at columns j * heads + h."""
+        if heads == 1:
+            return self
         if heads not in self._heads:
             head = torch.arange(heads, device=self.start.device)
             start = (head[:, None] * len(self.column) + self.start[:-1]).flatten()
@@ -75,7 +77,10 @@ class Pattern:
                 (self.column * heads + head[:, None]).flatten(),
                 self.columns * heads,
             )
-            self._heads[heads]._one_head = self
+            # Not this one itself: in a circle both would stay in memory until Python looks for circles.
+            self._heads[heads]._one_head = single = Pattern(self.start, self.column, self.columns)
+            if "by_column" in self.__dict__:
+                single.by_column = self.by_column
         return self._heads[heads]
 
     def of_rows(self, keep: Tensor) -> Pattern:
@@ -87,13 +92,14 @@ class Pattern:
         return Pattern(start, self.column[place], self.columns, keep if self.nodes is None else self.nodes[keep])
 
     def of_entries(self, keep: Tensor) -> Pattern:
-        """Some of the entries, (E,) bool; rows may become empty. Nothing is sorted anew."""
-        before = _sums_before(keep)
-        kept = Pattern(before[self.start], self.column[keep], self.columns, self.nodes)
+        """Some of the entries, (E,) bool, in all of the rows; nothing is sorted anew."""
+        before = torch.cat([keep.new_zeros(1, dtype=torch.int64), keep.cumsum(0)])
         order, row, start = self.by_column
-        chosen = keep[order]
-        kept.by_column = (before[order[chosen]], row[chosen], _sums_before(chosen)[start])
-        return kept
+        kept = keep[order]
+        found = Pattern(before[self.start], self.column[keep], self.columns, self.nodes)
+        by_column = torch.cat([kept.new_zeros(1, dtype=torch.int64), kept.cumsum(0)])
+        found.by_column = before[order[kept]], row[kept], by_column[start]
+        return found
 
     def to(self, device: torch.device | str) -> Pattern:
         if self.start.device == torch.device(device):
@@ -114,11 +120,6 @@ def _by_column_of_heads(pattern: Pattern, heads: int) -> tuple[Tensor, Tensor, T
     orders[place] = (head * len(order) + order).flatten()
     rows[place] = (head * pattern.rows + row).flatten()
     return orders, rows, torch.cat([begin.t().flatten(), start.new_tensor([heads * len(order)])])
-
-
-def _sums_before(chosen: Tensor) -> Tensor:
-    """How many of (E,) bool are True before each place and in all, (E + 1,)."""
-    return torch.cat([chosen.new_zeros(1, dtype=torch.long), chosen.cumsum(0)])
 
 
 def _starts(index: Tensor, count: int) -> Tensor:

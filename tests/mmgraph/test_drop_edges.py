@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -67,3 +70,18 @@ def test_roots_are_shifted_when_joined() -> None:
     assert both.roots.tolist() == [0, 3, 11]
     with pytest.raises(ValueError, match="roots"):
         join([first, graph(2)])
+
+
+def test_patterns_are_freed_at_once() -> None:
+    """Those of a step must not wait for Python to look for circles."""
+    graphs = graph(0)
+    kept = kept_edges(graphs, drop_edges(graphs, 0.5))
+    freed = [weakref.ref(kept), weakref.ref(kept.of_heads(2)), weakref.ref(kept.of_heads(1))]
+    assert kept.of_heads(2) is kept.of_heads(2)
+    assert kept.of_heads(2).by_column
+    gc.disable()
+    try:
+        del kept
+        assert [ref() for ref in freed] == [None] * 3
+    finally:
+        gc.enable()
