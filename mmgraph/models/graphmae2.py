@@ -124,6 +124,11 @@ class GraphMAE2(Pretrained, MaskedModel):
         """Embeddings of all nodes, nothing hidden: (T, C)."""
         return self.encoder(batch)
 
+    @property
+    def message_passing(self) -> GraphEncoder:
+        """The layers that make embeddings of features, for graphs that are embedded in blocks."""
+        return self.encoder.encoder
+
     def move_teacher(self) -> None:
         """One step of the teacher towards the student as it is now."""
         objective = self.objectives["latent"]
