@@ -52,18 +52,9 @@ class GATLayer(nn.Module):
             self.residual = nn.Identity() if width == heads * out else nn.Linear(width, heads * out, bias=False)
             if isinstance(self.residual, nn.Linear):
                 nn.init.xavier_normal_(self.residual.weight, gain=math.sqrt(2))
-        for parameter in (self.linear.weight, self.att_source, self.att_target):
+        # the official code keeps attention vectors as (1, H, D), which Xavier's rule takes for H * D inputs and D outputs
+        for parameter in (self.linear.weight, self.att_source[None], self.att_target[None]):
             nn.init.xavier_normal_(parameter, gain=math.sqrt(2))
-
-    @torch.no_grad()
-    def scale_attention(self) -> None:
-        """Draw the attention vectors anew on the scale of the official code, which sees them as (1, H, D).
-
-        Xavier's rule then counts H * D inputs and D outputs. Layers are made with it applied to (H, D), which gives
-        larger vectors, and GraphMAE keeps those so that its runs can be replayed.
-        """
-        for parameter in (self.att_source, self.att_target):
-            nn.init.xavier_normal_(parameter[None], gain=math.sqrt(2))
 
     def forward(self, x: NodeFeatures | Tensor, edges: Pattern) -> Tensor:
         dropout = self.feature_dropout if self.training else 0.0

@@ -18,7 +18,6 @@ from mmgraph.drop_edges import drop_edges, kept_edges
 from mmgraph.graph import Graphs, check_width
 from mmgraph.layers.encoder import GraphEncoder
 from mmgraph.layers.features import NodeFeatures
-from mmgraph.layers.gat import GATLayer
 from mmgraph.masks import mask_nodes
 from mmgraph.models.graphmae import GraphMAEDecoder, TokenEncoder, hidden_features
 from mmgraph.remasks import RemaskedNodes, remask_nodes
@@ -154,9 +153,6 @@ def at_roots(nodes: Tensor, graphs: Graphs) -> Tensor:
 
 
 def _initialise(encoder: TokenEncoder, decoder: GraphMAEDecoder, init: str) -> None:
-    for layer in (*encoder.encoder.layers, decoder.layer):
-        if isinstance(layer, GATLayer):
-            layer.scale_attention()
     if init == "xavier":
         nn.init.xavier_normal_(encoder.token)
         if isinstance(decoder, ViewDecoder):
