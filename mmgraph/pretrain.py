@@ -12,29 +12,42 @@ from mmgraph.config import GraphMAERecipe
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.sources import load
 from mmgraph.graph import Graphs
-from mmgraph.models import new_model
+from mmgraph.models import load_model, new_model
+from mmgraph.report import write_report
 
 
-def pretrain(recipe: GraphMAERecipe, out: str | Path, resume: bool = False, header: str = "") -> Outcome:
-    """Train a system by its recipe and leave a run folder.
+def pretrain(
+    recipe: GraphMAERecipe,
+    out: str | Path,
+    resume: bool = False,
+    header: str = "",
+    data: NodeSet | GraphSet | None = None,
+) -> Outcome:
+    """Train a system by its recipe and leave a run folder with ``report.html``.
 
     Args:
         recipe: data, model, optimiser, length, devices.
         out: the run folder.
         resume: go on with the run in ``out``.
         header: first line of its config.yaml (the paper).
+        data: what to train on in place of what ``recipe.data`` names, which then only says what it is.
 
     Raises:
         UserError: bad data or settings, or a folder that holds another run.
     """
-    data = load(recipe.data)
+    folder = RunFolder(out)
+    given = load(recipe.data) if data is None else data
 
     def make(main: bool) -> Job:
         model = new_model(recipe.model)
-        model.check(first_graph(data), recipe.data)
-        return Job(model, data, masked_step(model), describe_data(data, recipe.data))
+        model.check(first_graph(given), recipe.data)
+        return Job(model, given, masked_step(model), describe_data(given, recipe.data))
 
-    return run_training(RunFolder(out), dataclasses.asdict(recipe), resume, header, recipe, make)
+    outcome = run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
+    finished_before = outcome.result.steps_now == 0 and (folder.path / "report.html").exists()
+    if outcome.main and not finished_before:
+        write_report(folder, load_model(folder.path), given, recipe.probe_graphs)
+    return outcome
 
 
 def first_graph(data: NodeSet | GraphSet) -> Graphs:
