@@ -65,7 +65,9 @@ def _demo(base: Path, seeds: range) -> None:
 
     models = [load_model(run) for run in runs]
     probes = probe_table(probe_rows(models, data, ProbeConfig(recipe.probe_nodes), methods=METHODS))
-    say(f"probed frozen embeddings: {len(data.train)} digits have labels, {len(data.test):,} are scored\n{probes.text()}")
+    say(
+        f"probed frozen embeddings: {len(data.train)} digits have labels, {len(data.test):,} are scored\n{probes.text()}"
+    )
 
     rows = []
     for name, scratch in (("pretrained", False), ("from scratch", True)):
