@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -319,11 +318,12 @@ def test_help(words: str) -> None:
     assert done(command(*words.split()))
 
 
-def test_help_imports_no_torch() -> None:
-    program = "import sys; from core.cli.app import run; from mmgraph.cli import ABOUT, COMMANDS; " \
-        "run('mmgraph', ABOUT, COMMANDS, ['--help']); sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"  # fmt: skip
-    begin = time.process_time()
+def test_help_takes_less_than_a_second() -> None:
+    program = (
+        "import sys, time; from core.cli.app import run; from mmgraph.cli import ABOUT, COMMANDS; "
+        "run('mmgraph', ABOUT, COMMANDS, ['--help']); "
+        "sys.exit('torch' in sys.modules or 'sklearn' in sys.modules or time.process_time() > 1)"
+    )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert said.returncode == 0, said.stderr
     assert "finetune RUN" in said.stdout
-    assert time.process_time() - begin < 1
