@@ -33,12 +33,12 @@ def node_set(
         UserError: an attribute is missing, labels are no classes, or the graph cannot be learned from.
     """
     labels = _labels(data, name).flatten()
-    masks = [getattr(data, key, None) for key in MASKS]
-    if all(mask is not None for mask in masks):
-        parts = tuple((m[:, split] if m.ndim == 2 else m).nonzero().squeeze(1) for m in masks)  # type: ignore[union-attr]
+    masks = [mask for key in MASKS if isinstance(mask := getattr(data, key, None), Tensor)]
+    if len(masks) == len(MASKS):
+        train_part, val_part, test_part = ((m[:, split] if m.ndim == 2 else m).nonzero().squeeze(1) for m in masks)
     else:
-        parts = split_nodes(labels, seed, train, val)
-    return NodeSet(name, _graph(data, name), labels, *parts)
+        train_part, val_part, test_part = split_nodes(labels, seed, train, val)
+    return NodeSet(name, _graph(data, name), labels, train_part, val_part, test_part)
 
 
 def graph_set(dataset: Iterable[Any], name: str = "data") -> GraphSet:
