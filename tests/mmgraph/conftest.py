@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,14 @@ from mmgraph.graph import Graphs
 sys.path.insert(0, str(Path(__file__).parent))
 
 from tiny_mmgraph import ON_GRAPHS, RECIPE, TASK, command, write_graphs, write_nodes, write_recipe
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _small_pictures() -> Iterator[None]:
+    """Reports show few nodes: t-SNE of many takes longer than all the rest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mmgraph.report.SHOWN", 60)
+        yield
 
 
 @pytest.fixture

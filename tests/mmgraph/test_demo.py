@@ -24,7 +24,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         return made
 
     monkeypatch.setattr(core.cli.recipes, "build_recipe", quicker)
-    monkeypatch.setattr("mmgraph.report.SHOWN", 100)
 
 
 @pytest.mark.usefixtures("quick")

@@ -263,6 +263,19 @@ def test_official_weights(pretrained: Path, recipe: Path, tmp_path: Path, wrappe
     done(command("embed", tmp_path / "ours", *words))
 
 
+def test_a_state_dict_of_the_official_code(shared: Path, tmp_path: Path) -> None:
+    with np.load(shared / "golden/graphmae_gin.npz") as file:
+        golden = {name: torch.from_numpy(file[name]) for name in file.files}
+    state = {name.removeprefix("weight/"): t for name, t in golden.items() if name.startswith("weight/")}
+    torch.save(state, tmp_path / "checkpoint.pt")
+    sizes = {"kind": "gin", "dim": 24, "depth": 2, "heads": 1, "norm": "batchnorm"}
+    recipe = write_recipe(tmp_path / "r.yaml", {"system": "graphmae", "model": {"width": 5, "encoder": sizes}})
+    done(command("convert", tmp_path / "checkpoint.pt", recipe, "--out", tmp_path / "ours"))
+    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), golden["in/batch"].bincount().cumsum(0)])
+    made = load_model(tmp_path / "ours").encode(Graphs(golden["in/x"], golden["in/edge_index"], offsets))
+    torch.testing.assert_close(made, golden["embed/clean"], rtol=1e-5, atol=1e-5)
+
+
 def test_data_from_python(tmp_path: Path) -> None:
     """Pretraining and fine-tuning on what the user holds in memory."""
     from core.cli.recipes import build_recipe, read_recipe
