@@ -1,1 +1,1 @@
-"""Masked pretraining on graphs; no system is here yet."""
+"""Masked pretraining on graphs."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 from core.cli.app import Command, run
 from core.cli.check import print_devices, print_packages
 from core.cli.list import list_command
 from core.cli.options import call
 
-ABOUT = "Masked pretraining on graphs."
-NEEDED = ("torch", "numpy", "scipy", "scikit-learn", "lightning-fabric", "safetensors")
+ABOUT = "Masked pretraining on graphs: pretrain, probe, fine-tune and look."
+NEEDED = ("torch", "numpy", "scipy", "scikit-learn", "lightning-fabric", "safetensors", "matplotlib")
 OPTIONAL = {"torch-geometric": "torch-geometric"}
 
 
@@ -27,25 +28,30 @@ def layouts() -> list[tuple[str, str]]:
     return [(name, text) for name, (_, text) in LAYOUTS.items()]
 
 
-def pretrain(words: list[str]) -> None:
-    """`mmgraph pretrain`, imported when it is called."""
-    from mmgraph.commands.pretrain import main
-
-    main(words)
+def _words(name: str, usage: str, text: str) -> Command:
+    """A command whose module parses its own words with ``main(words)``."""
+    return Command(name, usage, text, lambda words: import_module(f"mmgraph.commands.{name}").main(words))
 
 
-def probe(words: list[str]) -> None:
-    """`mmgraph probe`, imported when it is called."""
-    from mmgraph.commands.probe import probe
-
-    call(probe, "mmgraph probe", words)
+def _typed(name: str, usage: str, text: str) -> Command:
+    """A command that is the typed function of the same name in its module."""
+    return Command(
+        name,
+        usage,
+        text,
+        lambda words: call(getattr(import_module(f"mmgraph.commands.{name}"), name), f"mmgraph {name}", words),
+    )
 
 
 COMMANDS = [
-    Command("pretrain", "RECIPE [--key value ...]", "train by a recipe; --resume goes on with a run", pretrain),
-    Command("probe", "RUN", "frozen embeddings by the protocol of the papers, beside controls", probe),
     Command("list", "[GLOB]", "recipes with paper, parameters, data", lambda w: list_command("mmgraph", w, layouts)),
+    _words("pretrain", "RECIPE", "train a recipe; leaves a run folder with report.html"),
+    _typed("probe", "RUN", "frozen embeddings: the papers' protocol, SVM, kNN; beside controls, over seeds"),
+    _words("finetune", "RUN", "classes of nodes or graphs"),
+    _typed("embed", "RUN", "embeddings of nodes or graphs as an npz"),
+    _typed("convert", "OFFICIAL.pth RECIPE", "weights of an official repository as ours"),
     Command("check", "", "what is installed, and on which devices", lambda w: call(check, "mmgraph check", w)),
+    _typed("demo", "", "all of it, small, on built-in data, ending with a report"),
 ]
 
 

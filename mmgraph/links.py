@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
+from core.config import from_dict
 from core.errors import UserError
 from core.evaluation.metrics import MeanStd, mean_std
+from core.training.run import RunFolder
 from mmgraph.config.links import LinksConfig
 from mmgraph.data.links import ScoredPairs, split_links
-from mmgraph.data.sets import NodeSet
+from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.features import untrained
 
 
@@ -42,26 +45,30 @@ def score_links(model: Any, pairs: ScoredPairs) -> LinkScore:
 
 
 def link_rows(
-    models: list[Any], seeds: list[int], data: NodeSet, config: LinksConfig, controls: bool
+    models: list[Any], runs: list[Path], data: NodeSet | GraphSet, source: str, controls: bool
 ) -> list[tuple[str, MeanStd, MeanStd, int]]:
-    """(model, AUC, AP over pretraining seeds, number of seeds) on the test edges of each seed's own split.
+    """(model, AUC, AP over pretraining seeds, number of seeds) on the edges that each run has set aside for its test.
 
     Args:
-        seeds: the training seed of each model, which has split its edges.
+        runs: the run folder of each model, whose seed has split the edges.
+        source: the word for the data.
         controls: also score the same networks untrained.
 
-    Raises:
-        UserError: models that have been trained on the test edges.
+    Returns:
+        No row where the runs have set no edges of this very data aside.
     """
-    if config.train_on_all:
-        raise UserError(
-            "links: these models have been trained on all edges (links.train_on_all); no edge is left to test"
-        )
+    config = RunFolder(runs[0]).config() if (runs[0] / "config.yaml").is_file() else {}
+    if "links" not in config or not isinstance(data, NodeSet) or source != config["data"]:
+        return []
+    links: LinksConfig = from_dict(LinksConfig, config["links"], str(runs[0] / "config.yaml"))
+    if links.train_on_all:
+        return []
+    seeds = [int(RunFolder(run).config()["train"]["seed"]) for run in runs]
     kinds = {"pretrained": models}
     if controls:
         kinds["untrained"] = [untrained(model, seed) for model, seed in zip(models, seeds, strict=True)]
     rows = []
     for name, scored in kinds.items():
-        scores = [score_links(m, split_links(data, config, s).test) for m, s in zip(scored, seeds, strict=True)]
+        scores = [score_links(m, split_links(data, links, s).test) for m, s in zip(scored, seeds, strict=True)]
         rows.append((name, mean_std([s.auc for s in scores]), mean_std([s.ap for s in scores]), len(scores)))
     return rows

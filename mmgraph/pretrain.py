@@ -16,40 +16,52 @@ from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.sources import load
 from mmgraph.graph import Graphs, join
 from mmgraph.links import score_links
-from mmgraph.models import new_model
+from mmgraph.models import load_model, new_model
 from mmgraph.models.graphmae2 import GraphMAE2
 from mmgraph.models.maskgae import MaskGAE
 from mmgraph.models.mgae import MGAE
+from mmgraph.report import write_report
 
 
-def pretrain(recipe: Recipe, out: str | Path, resume: bool = False, header: str = "") -> Outcome:
-    """Train a system by its recipe and leave a run folder.
+def pretrain(
+    recipe: Recipe,
+    out: str | Path,
+    resume: bool = False,
+    header: str = "",
+    data: NodeSet | GraphSet | None = None,
+) -> Outcome:
+    """Train a system by its recipe and leave a run folder with ``report.html``.
 
     Args:
         recipe: data, model, optimiser, length, devices.
         out: the run folder.
         resume: go on with the run in ``out``.
         header: first line of its config.yaml (the paper).
+        data: what to train on in place of what ``recipe.data`` names, which then only says what it is.
 
     Raises:
         UserError: bad data or settings, or a folder that holds another run.
     """
-    data = load(recipe.data)
     folder = RunFolder(out)
+    given = load(recipe.data) if data is None else data
 
     def make(main: bool) -> Job:
         model = new_model(recipe.model)
-        model.check(all_graphs(data), recipe.data)
-        said = describe_data(data, recipe.data)
-        if isinstance(recipe, MaskGAERecipe | MGAERecipe) and isinstance(data, NodeSet):
-            return link_job(model, data, recipe, folder, said, main)
-        job = Job(model, data, masked_step(model), said)
+        model.check(all_graphs(given), recipe.data)
+        said = describe_data(given, recipe.data)
+        if isinstance(recipe, MaskGAERecipe | MGAERecipe) and isinstance(given, NodeSet):
+            return link_job(model, given, recipe, folder, said, main)
+        job = Job(model, given, masked_step(model), said)
         if isinstance(model, GraphMAE2):
-            steps = make_plan(len(data), recipe.train, 1).steps_per_epoch
+            steps = make_plan(len(given), recipe.train, 1).steps_per_epoch
             job = job._replace(before_step=model.teacher_follows(steps))
         return job
 
-    return run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
+    outcome = run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
+    finished_before = outcome.result.steps_now == 0 and (folder.path / "report.html").exists()
+    if outcome.main and not finished_before:
+        write_report(folder, load_model(folder.path), given, recipe.probe_graphs)
+    return outcome
 
 
 def link_job(

@@ -1,8 +1,8 @@
-"""How the papers on graphs score frozen embeddings: a linear layer on nodes, an SVM on pooled graphs."""
+"""How frozen embeddings are scored: nodes by a linear layer (as the papers do), SVM or neighbours; graphs by an SVM."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.errors import UserError
+from core.evaluation.probes import ProbeData, knn, linear_svm
 from core.random import derive_seed
 from mmgraph.config import GraphProbeConfig, NodeProbeConfig
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.graph import Graphs
+from mmgraph.layers.pool import pool_nodes
 
 FOLDS = 10
 C_GRID = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -62,12 +64,23 @@ def probe_nodes(embeddings: Tensor, data: NodeSet, config: NodeProbeConfig, seed
     return NodeScore(best[1], best[0], last[1])
 
 
+def probe_nodes_by(method: Literal["svm", "knn"], embeddings: Tensor, data: NodeSet) -> float:
+    """Test accuracy of a linear SVM or of nearest neighbours, fitted on the training nodes; C or k by the validation nodes.
+
+    Args:
+        embeddings: (T, C); standardised with mean and deviation of the training nodes.
+
+    Raises:
+        UserError: embeddings that are not finite.
+    """
+    parts = [(embeddings[nodes].numpy(), data.labels[nodes].numpy()) for nodes in (data.train, data.test, data.val)]
+    given = ProbeData(*parts[0], *parts[1], *parts[2])
+    return {"svm": linear_svm, "knn": knn}[method](given, 0).accuracy
+
+
 def pool(embeddings: Tensor, graphs: Graphs, config: GraphProbeConfig) -> Tensor:
     """Embeddings of nodes as embeddings of graphs: (T, C) -> (B, C)."""
-    index = graphs.graph_of_node[:, None].expand_as(embeddings)
-    reduce = {"mean": "mean", "max": "amax", "sum": "sum"}[config.pool]
-    empty = embeddings.new_zeros(len(graphs), embeddings.shape[1])
-    return empty.scatter_reduce(0, index, embeddings, reduce, include_self=False)
+    return pool_nodes(embeddings, graphs, config.pool)
 
 
 def probe_graphs(embeddings: NDArray[np.floating], data: GraphSet, seed: int = 0) -> float:

@@ -102,9 +102,9 @@ def parse(verb: str, words: list[str], script: str = "mm3d") -> None:
         recipe = find_recipe(script, ANY[script] if foreign else words[0])
         parse_recipe(recipe, kind_of(recipe, module.RECIPES), f"{script} pretrain", words[1:], module.OPTIONS)
     elif verb == "finetune":
-        chosen = words[words.index("--recipe") + 1] if "--recipe" in words else "finetune"
-        recipe = find_recipe("mm3d", chosen)
-        parse_recipe(recipe, module.FinetuneRecipe, "mm3d finetune", words[1:], module.OPTIONS)
+        chosen = words[words.index("--recipe") + 1] if "--recipe" in words else module.OPTIONS["recipe"][1]
+        recipe = find_recipe(script, chosen)
+        parse_recipe(recipe, module.FinetuneRecipe, f"{script} finetune", words[1:], module.OPTIONS)
     elif verb in ("probe", "convert", "demo"):
         parser = new_parser(f"{script} {verb}")
         parser.add_function_arguments(getattr(module, verb), as_group=False, as_positional=True)

@@ -12,6 +12,7 @@ from mm3d.commands.pretrain import RECIPES
 from mm3d.config import FinetuneRecipe, PointMAERecipe
 from mm3d.models.point_mae import PointMAE
 from mmgraph.config import RECIPES as GRAPH_RECIPES
+from mmgraph.config import GraphFinetuneRecipe
 from mmgraph.models import new_model
 
 NAMES = [recipe.name for recipe in all_recipes("mm3d")]
@@ -40,7 +41,11 @@ def test_recipe(name: str) -> None:
 def test_recipe_on_graphs(name: str) -> None:
     recipe = find_recipe("mmgraph", name)
     assert recipe.paper
-    made = build_recipe(recipe, GRAPH_RECIPES[recipe.values["system"]])
+    system = recipe.values.get("system")
+    made = build_recipe(recipe, GRAPH_RECIPES[system] if system else GraphFinetuneRecipe)
+    assert dataclasses.is_dataclass(made)
+    if isinstance(made, GraphFinetuneRecipe):
+        return
     with torch.device("meta"):
         count = sum(p.numel() for p in new_model(made.model).parameters())
     assert recipe.parameters.replace(",", "") == str(count)

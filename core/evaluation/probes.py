@@ -3,7 +3,8 @@
 Protocol, the same for all three. Features are standardised with the mean and deviation of the training
 part. The one hyper-parameter is chosen on a stratified validation split of the training part, the first of
 the grid among equals (the most regularised C, the smallest k). The probe is then refitted on the whole
-training part and the test part is scored once. A seed draws the validation split.
+training part and the test part is scored once. A seed draws the validation split. Where the data has a
+validation part of its own, that one chooses, and nothing depends on the seed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ VALIDATION_SHARE = 0.2
 
 @dataclass(frozen=True)
 class ProbeData:
-    """Frozen features (N, D) and integer labels (N,) of a training and a test part.
+    """Frozen features (N, D) and integer labels (N,) of a training and a test part, and of a validation part if there is one.
 
     Raises:
         UserError: NaN or infinite features, widths or counts that differ, an empty part, negative labels
@@ -38,16 +39,22 @@ class ProbeData:
     train_y: NDArray[np.integer]
     test_x: NDArray[np.floating]
     test_y: NDArray[np.integer]
+    validation_x: NDArray[np.floating] | None = None
+    validation_y: NDArray[np.integer] | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            object.__setattr__(self, field.name, np.asarray(getattr(self, field.name)))
-        for part in ("train", "test"):
-            _check_part(part, getattr(self, f"{part}_x"), getattr(self, f"{part}_y"))
-        if self.train_x.shape[1] != self.test_x.shape[1]:
-            raise UserError(
-                f"test_x: {self.test_x.shape[1]} features a row; expected {self.train_x.shape[1]} as in train_x"
-            )
+            if getattr(self, field.name) is not None:
+                object.__setattr__(self, field.name, np.asarray(getattr(self, field.name)))
+        if (self.validation_x is None) != (self.validation_y is None):
+            raise ValueError("validation_x and validation_y: expected both or none")
+        for part in ("train", "test") if self.validation_x is None else ("train", "test", "validation"):
+            x = getattr(self, f"{part}_x")
+            _check_part(part, x, getattr(self, f"{part}_y"))
+            if self.train_x.shape[1] != x.shape[1]:
+                raise UserError(
+                    f"{part}_x: {x.shape[1]} features a row; expected {self.train_x.shape[1]} as in train_x"
+                )
         if len(np.unique(self.train_y)) < 2:
             raise UserError(f"train_y: every label is {self.train_y[0]}; a probe needs at least two classes")
 
@@ -105,7 +112,8 @@ def knn(data: ProbeData, seed: int, grid: Sequence[int] = K_GRID) -> ProbeResult
     def build(k: float) -> Any:
         return KNeighborsClassifier(n_neighbors=int(k), algorithm="brute", n_jobs=1)
 
-    count = len(validation_split(data.train_y, seed)[0]) if len(grid) > 1 else len(data.train_y)
+    splits = len(grid) > 1 and data.validation_y is None
+    count = len(validation_split(data.train_y, seed)[0]) if splits else len(data.train_y)
     usable = [k for k in grid if k <= count]
     if not usable:
         raise UserError(f"k: every value of {list(grid)} is more than the {count} training samples")
@@ -192,17 +200,12 @@ def _probe(
     stopped = 0
     value, best = grid[0], float("nan")
     if len(grid) > 1:
-        fit, held = validation_split(data.train_y, seed)
-        if held.size == 0:
-            raise UserError(
-                f"train_y: every class has a single member, so {parameter} cannot be chosen on a validation "
-                "split; expected two members in some class, or a grid of one value"
-            )
-        fit_x, held_x = _standardise(data.train_x[fit], data.train_x[held])
+        fit_x, fit_y, held_x, held_y = _selection(data, seed, parameter)
+        fit_x, held_x = _standardise(fit_x, held_x)
         scores = []
         for candidate in grid:
-            predicted, missed = _fit_predict(build(candidate), fit_x, data.train_y[fit], held_x)
-            scores.append(accuracy(predicted, data.train_y[held]))
+            predicted, missed = _fit_predict(build(candidate), fit_x, fit_y, held_x)
+            scores.append(accuracy(predicted, held_y))
             stopped += missed
         value, best = grid[int(np.argmax(scores))], max(scores)
     train_x, test_x = _standardise(data.train_x, data.test_x)
@@ -218,6 +221,19 @@ def _probe(
         stopped + missed,
         int((~np.isin(data.test_y, data.train_y)).sum()),
     )
+
+
+def _selection(data: ProbeData, seed: int, parameter: str) -> tuple[NDArray[Any], ...]:
+    """Features and labels to fit, and those to choose on."""
+    if data.validation_x is not None and data.validation_y is not None:
+        return data.train_x, data.train_y, data.validation_x, data.validation_y
+    fit, held = validation_split(data.train_y, seed)
+    if held.size == 0:
+        raise UserError(
+            f"train_y: every class has a single member, so {parameter} cannot be chosen on a validation "
+            "split; expected two members in some class, or a grid of one value"
+        )
+    return data.train_x[fit], data.train_y[fit], data.train_x[held], data.train_y[held]
 
 
 def _standardise(

@@ -46,4 +46,4 @@ def main(words: list[str]) -> None:
             done = f"{result.steps} steps, {result.seconds:.0f} s"
             if not result.steps_now:
                 done = f"this run is finished, all {result.steps} steps were done already"
-            print(f"{run}: {done}", flush=True)
+            print(f"{run}: {done}; look at {run / 'report.html'}", flush=True)

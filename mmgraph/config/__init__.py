@@ -2,6 +2,7 @@
 
 from mmgraph.config.attr_masking import AttrMaskingConfig, AttrMaskingRecipe
 from mmgraph.config.encoder import GraphEncoderConfig
+from mmgraph.config.finetune import GraphClassifierConfig, GraphFinetuneRecipe
 from mmgraph.config.graphmae import GraphMAEConfig, GraphMAERecipe
 from mmgraph.config.graphmae2 import GraphMAE2Config, GraphMAE2Recipe
 from mmgraph.config.links import LinksConfig
@@ -25,7 +26,9 @@ __all__ = [
     "AttrMaskingConfig",
     "AttrMaskingRecipe",
     "EdgeMaskConfig",
+    "GraphClassifierConfig",
     "GraphEncoderConfig",
+    "GraphFinetuneRecipe",
     "GraphMAE2Config",
     "GraphMAE2Recipe",
     "GraphMAEConfig",

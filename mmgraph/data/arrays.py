@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ def node_arrays(path: str | Path, seed: int = 0) -> NodeSet:
         seed: of the split.
 
     Raises:
-        UserError: a file that is missing, not readable or lacks an array.
+        UserError: a file that is missing, not readable, or lacks an array or has one of another kind.
 
     Source: Shchur et al., "Pitfalls of Graph Neural Network Evaluation" (the data).
     """
@@ -36,7 +37,7 @@ def node_arrays(path: str | Path, seed: int = 0) -> NodeSet:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files if file[key].dtype != object}
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: not readable as an .npz of plain arrays ({error})") from error
     x_name, edge_name, y_name = ("attr", "adj", "labels") if "labels" in arrays else ("x", "edge", "y")
     needed = [f"{x_name}_{part}" for part in ("indptr", "indices", "data", "shape")] + [y_name]
@@ -44,8 +45,16 @@ def node_arrays(path: str | Path, seed: int = 0) -> NodeSet:
     if missing:
         expected = " or ".join(FORMS.values())
         raise UserError(f"{path}: no array {missing[0]!r}; expected {expected}")
-    x = _csr(arrays, x_name)
-    edges = arrays[edge_name] if edge_name in arrays else np.stack(_csr(arrays, edge_name).nonzero())
+    try:
+        x = _csr(arrays, x_name)
+        edges = arrays[edge_name] if edge_name in arrays else np.stack(_csr(arrays, edge_name).nonzero())
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: not a sparse matrix ({error}); expected compressed rows") from error
+    if edges.ndim != 2 or len(edges) != 2 or not np.issubdtype(edges.dtype, np.integer):
+        raise UserError(f"{path}: edges {edges.dtype} of shape {edges.shape}; expected integers of shape (2, E)")
+    if arrays[y_name].ndim != 1 or not np.issubdtype(arrays[y_name].dtype, np.integer):
+        found = arrays[y_name]
+        raise UserError(f"{path}: labels {found.dtype} of shape {found.shape}; expected integers, one a node")
     both = torch.from_numpy(np.concatenate([edges, edges[::-1]], 1).astype(np.int64)).unique(dim=1)
     labels = torch.from_numpy(arrays[y_name].astype(np.int64))
     graph = Graphs(torch.from_numpy(x.toarray().astype(np.float32)), both)

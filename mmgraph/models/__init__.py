@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.config import did_you_mean
 from core.errors import UserError
 from core.saving import MODEL, describe, resolve
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 def classes() -> tuple[type, ...]:
     """All models of mmgraph; each has a configuration of its own kind."""
     from mmgraph.models.attr_masking import AttrMasking
+    from mmgraph.models.classifier import GraphClassifier
     from mmgraph.models.graphmae import GraphMAE
     from mmgraph.models.graphmae2 import GraphMAE2
     from mmgraph.models.maskgae import MaskGAE
     from mmgraph.models.mgae import MGAE
 
-    return (AttrMasking, GraphMAE, GraphMAE2, MaskGAE, MGAE)
+    return (AttrMasking, GraphClassifier, GraphMAE, GraphMAE2, MaskGAE, MGAE)
+
+
+def converters() -> dict[type, Callable[[dict[str, Tensor]], dict[str, Tensor]]]:
+    """Models whose official state dicts `mmgraph convert` takes, and the functions from official names to ours."""
+    from mmgraph.models import graphmae_official
+    from mmgraph.models.graphmae import GraphMAE
+
+    return {GraphMAE: graphmae_official.from_official}
 
 
 def new_model(config: Any) -> Any:
@@ -33,9 +46,17 @@ def load_model(source: str | Path) -> Any:
     Raises:
         UserError: not a model of mmgraph, or unreadable weights.
     """
-    kinds = {kind.__name__: kind for kind in classes()}
     folder = resolve(source)
-    name = describe(folder)["model"]
+    return class_named(describe(folder)["model"], str(folder / MODEL)).from_pretrained(folder)
+
+
+def class_named(name: str, where: str) -> Any:
+    """The class of mmgraph that a saved model names.
+
+    Raises:
+        UserError: there is none, naming ``where``.
+    """
+    kinds = {kind.__name__: kind for kind in classes()}
     if name not in kinds:
-        raise UserError(f"{folder / MODEL}: {name!r} is no model of mmgraph{did_you_mean(name, kinds)}")
-    return kinds[name].from_pretrained(folder)  # type: ignore[attr-defined]
+        raise UserError(f"{where}: {name!r} is no model of mmgraph{did_you_mean(str(name), kinds)}")
+    return kinds[name]

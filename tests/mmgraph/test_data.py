@@ -16,8 +16,10 @@ from core.cli.app import run
 from core.errors import UserError
 from mmgraph.cli import ABOUT, COMMANDS
 from mmgraph.config import GraphProbeConfig, NodeProbeConfig
+from mmgraph.data.pyg import graph_set, node_set
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.sources import load
+from mmgraph.data.splits import split_graphs
 from mmgraph.graph import Graphs
 from mmgraph.probes import pool, probe_graphs, probe_nodes
 
@@ -152,6 +154,38 @@ def test_bad_graphs(x: torch.Tensor, edges: torch.Tensor, labels: torch.Tensor, 
 def test_bad_sources(source: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         load(source)
+
+
+def test_graphs_are_split_by_class_and_seed() -> None:
+    labels = np.repeat([0, 1, 2, -1], [50, 20, 2, 5])
+    parts = split_graphs(labels, seed=0)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(72))  # all that have a label, once
+    assert [np.bincount(labels[part], minlength=3).tolist() for part in parts] == [[40, 16, 2], [5, 2, 0], [5, 2, 0]]
+    again, other = split_graphs(labels, seed=0), split_graphs(labels, seed=1)
+    assert all(np.array_equal(a, b) for a, b in zip(parts, again, strict=True))
+    assert not np.array_equal(parts[2], other[2])
+
+
+def test_data_of_torch_geometric() -> None:
+    data = pytest.importorskip("torch_geometric.data").Data
+    one = data(x=X.double(), edge_index=EDGES, y=LABELS)
+    masks = torch.eye(4, dtype=torch.bool)
+    one.train_mask = torch.stack([masks[0] | masks[1], masks[2] | masks[3]], 1)
+    one.val_mask, one.test_mask = masks[2], masks[3]
+    assert node_set(one, split=1).train.tolist() == [2, 3]
+    assert (node_set(one).train.tolist(), node_set(one).test.tolist()) == ([0, 1], [3])
+    assert node_set(one).graph.x.dtype == torch.float32
+    many = graph_set([data(x=X, edge_index=EDGES, y=torch.tensor([i])) for i in (1, 0)])
+    assert many.labels.tolist() == [1, 0]
+    for bad, said in (
+        (data(edge_index=EDGES, y=LABELS), "has no x"),
+        (data(x=X, edge_index=EDGES), "has no y"),
+        (data(x=X, edge_index=EDGES, y=LABELS.float()), "expected one class each"),
+    ):
+        with pytest.raises(UserError, match=said):
+            node_set(bad)
+    with pytest.raises(UserError, match=r"graph 0: 4 labels; expected one class a graph"):
+        graph_set([one])
 
 
 def test_pooling(square: Graphs) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from hypothesis import strategies as st
 
 from core.errors import UserError
 from core.evaluation.probes import (
+    C_GRID,
+    K_GRID,
     METHODS,
     ProbeData,
     knn,
@@ -198,3 +202,31 @@ def test_importing_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+GRIDS = {"linear_svm": C_GRID, "logistic": C_GRID, "knn": K_GRID}
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_a_validation_part_of_its_own_chooses(name: str) -> None:
+    given, other = clusters(2, 4.0), clusters(2, 4.0, count=40)
+    parts = (given.train_x, given.train_y, given.test_x, given.test_y)
+    whole = ProbeData(*parts, other.test_x, other.test_y)
+    result = METHODS[name](whole, 0)
+    assert dataclasses.replace(METHODS[name](whole, 9), seed=0) == result  # nothing depends on the seed
+    fit: Any = METHODS[name]  # with a grid of one value
+    scores = [fit(ProbeData(*parts[:2], other.test_x, other.test_y), 0, (value,)).accuracy for value in GRIDS[name]]
+    assert result.validation_accuracy == max(scores)
+    assert result.value == GRIDS[name][int(np.argmax(scores))]
+    assert (
+        result.accuracy == fit(ProbeData(*parts), 0, (int(result.value) if name == "knn" else result.value,)).accuracy
+    )
+
+
+def test_a_validation_part_has_to_fit() -> None:
+    given = clusters(0, 1.0)
+    parts = (given.train_x, given.train_y, given.test_x, given.test_y)
+    with pytest.raises(UserError, match="validation_x: 3 features a row; expected 12"):
+        ProbeData(*parts, given.test_x[:, :3], given.test_y)
+    with pytest.raises(ValueError, match="expected both or none"):
+        ProbeData(*parts, given.test_x)

@@ -1,0 +1,128 @@
+"""The parts of labelled data that a classifier is trained, selected and scored on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from core.errors import UserError
+from mmgraph.data.sets import GraphSet, NodeSet
+from mmgraph.data.splits import split_graphs
+from mmgraph.graph import Graphs, join
+
+
+class Labelled(NamedTuple):
+    """Graphs and the labels of their nodes (T,), or of the graphs (B,); -1 is not looked at."""
+
+    graphs: Graphs
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class LabelledNodes:
+    """The whole graph with the labels of some of its nodes: one sample."""
+
+    data: NodeSet
+    nodes: Tensor
+
+    @property
+    def classes(self) -> int:
+        return self.data.classes
+
+    @property
+    def count(self) -> int:
+        """Nodes with a label."""
+        return len(self.nodes)
+
+    def __len__(self) -> int:
+        return 1
+
+    def sample(self, index: int, generator: torch.Generator) -> Labelled:
+        labels = torch.full_like(self.data.labels, -1)
+        labels[self.nodes] = self.data.labels[self.nodes]
+        return Labelled(self.data.graph, labels)
+
+    def collate(self, samples: Sequence[Labelled]) -> Labelled:
+        return samples[0]
+
+    def look(self, count: int) -> Graphs:
+        """The graph."""
+        return self.data.graph
+
+    def batches(self, size: int) -> Iterator[Labelled]:
+        """The one sample."""
+        yield self.sample(0, torch.Generator())
+
+
+@dataclass(frozen=True)
+class LabelledGraphs:
+    """Some of the graphs of a set, each a sample."""
+
+    data: GraphSet
+    indices: NDArray[np.int64]
+
+    @property
+    def classes(self) -> int:
+        return int(self.data.labels.max()) + 1
+
+    @property
+    def count(self) -> int:
+        """Graphs with a label."""
+        return len(self.indices)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def sample(self, index: int, generator: torch.Generator) -> Labelled:
+        at = self.indices[index]
+        return Labelled(self.data.graphs[at], torch.tensor([int(self.data.labels[at])]))
+
+    def collate(self, samples: Sequence[Labelled]) -> Labelled:
+        return Labelled(join([s.graphs for s in samples]), torch.cat([s.labels for s in samples]))
+
+    def look(self, count: int) -> Graphs:
+        """The first of the graphs, as one batch."""
+        return join([self.data.graphs[at] for at in self.indices[:count]])
+
+    def batches(self, size: int) -> Iterator[Labelled]:
+        """All of them in order."""
+        for start in range(0, len(self), size):
+            stop = min(start + size, len(self))
+            yield self.collate([self.sample(i, torch.Generator()) for i in range(start, stop)])
+
+
+Part = LabelledNodes | LabelledGraphs
+
+
+def labelled_parts(
+    data: NodeSet | GraphSet, task: Literal["nodes", "graphs"], seed: int, source: str
+) -> tuple[Part, Part, Part]:
+    """Train, validation and test part: of nodes the data's own, of graphs stratified parts of 80, 10 and 10 % by seed.
+
+    Raises:
+        UserError: the data has labels of the other kind, of one class, or too few of them.
+    """
+    if isinstance(data, NodeSet):
+        if task != "nodes":
+            raise UserError(
+                f"{source}: its nodes have labels, and task is {task}; --recipe finetune_nodes is for these"
+            )
+        return LabelledNodes(data, data.train), LabelledNodes(data, data.val), LabelledNodes(data, data.test)
+    if task != "graphs":
+        raise UserError(f"{source}: its graphs have labels, and task is {task}; --recipe finetune_graphs is for these")
+    if not np.issubdtype(data.labels.dtype, np.integer):
+        raise UserError(f"{source}: labels of type {data.labels.dtype}; expected classes as integers")
+    parts = [LabelledGraphs(data, indices) for indices in split_graphs(data.labels, seed)]
+    if len(np.unique(data.labels[data.labels >= 0])) < 2:
+        raise UserError(f"{source}: all graphs have one class; classification needs at least two")
+    for name, part in zip(("train", "validation", "test"), parts, strict=True):
+        if not len(part):
+            raise UserError(f"{source}: no graphs for the {name} part; expected a class with three or more")
+    train, val, test = parts
+    return train, val, test

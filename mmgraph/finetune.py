@@ -1,0 +1,146 @@
+"""Fine-tuning of a pretrained model on classes of nodes or graphs with an honest protocol.
+
+The epoch is selected on validation data that is neither trained on nor reported; the test part is scored once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from core.errors import UserError
+from core.evaluation.metrics import accuracy, mean_class_accuracy
+from core.reporting.curves import plot_curves
+from core.saving import describe, load_strictly, resolve
+from core.training.data import Microbatch
+from core.training.job import Job, run_training
+from core.training.run import RunFolder
+from core.training.selection import BestWeights, read_record
+from mmgraph.config import GraphClassifierConfig, GraphFinetuneRecipe
+from mmgraph.data.parts import LabelledGraphs, LabelledNodes, Part, labelled_parts
+from mmgraph.data.sets import GraphSet, NodeSet
+from mmgraph.data.sources import load
+from mmgraph.features import data_of
+from mmgraph.models import load_model
+from mmgraph.models.classifier import GraphClassifier
+from mmgraph.pretrain import all_graphs, describe_data
+
+Scores = dict[str, float]
+LOOKED_AT = 32  # graphs that tell which parameters embeddings depend on
+
+
+def finetune(
+    recipe: GraphFinetuneRecipe,
+    pretrained: str | Path,
+    out: str | Path,
+    resume: bool = False,
+    scratch: bool = False,
+    data: NodeSet | GraphSet | None = None,
+) -> Scores:
+    """Fine-tune, select on validation data, score the test part once; leaves a run folder with ``result.json`` and curves.
+
+    Args:
+        recipe: task, data, schedule.
+        pretrained: run folder, saved model or hub id.
+        out: the run folder.
+        resume: go on with the run in ``out``.
+        scratch: take the encoder's sizes only, not its weights: the control that says what pretraining brought.
+        data: labelled data to take in place of what ``recipe.data`` names.
+
+    Returns:
+        Test scores ``accuracy`` and ``mean_class_accuracy``, and ``validation``, the accuracy that selected the epoch.
+
+    Raises:
+        UserError: data that does not fit the task or the model, or what training raises.
+    """
+    folder, source = RunFolder(out), resolve(pretrained)
+    recipe = dataclasses.replace(recipe, data=recipe.data or data_of(source)) if data is None else recipe
+    given = load(recipe.data) if data is None else data
+    where = recipe.data or given.name
+    train, validation, test = labelled_parts(given, recipe.task, recipe.train.seed, where)
+
+    def make(main: bool) -> Job:
+        model = new_classifier(source, recipe, train, where, scratch)
+        size = recipe.train.batch_size
+        best = BestWeights(folder.state, model, lambda: evaluate(model, validation, size)["accuracy"], "accuracy", main)
+        counts = {name: part.count for name, part in (("train", train), ("validation", validation), ("test", test))}
+        described = describe_data(given, where)
+        said = {"pretrained": None if scratch else str(source), "data": {**described["data"], **counts}}
+        return Job(model, train, supervised_step, said, best.after_epoch, best.restore)
+
+    config = {**dataclasses.asdict(recipe), "pretrained": str(source), "scratch": scratch}
+    outcome = run_training(folder, config, resume, "", recipe, make)
+    scores = evaluate(outcome.job.model, test, recipe.train.batch_size)
+    scores["validation"] = read_record(folder.state / "best.json")["score"]
+    if outcome.main:
+        folder.write_json("result.json", scores)
+        plot_curves(folder.metrics, folder.path / "curves.png")
+    return scores
+
+
+def new_classifier(
+    source: Path, recipe: GraphFinetuneRecipe, train: LabelledNodes | LabelledGraphs, where: str, scratch: bool
+) -> GraphClassifier:
+    """A classifier with a fresh head on a saved model's encoder, which has its weights or (scratch) fresh ones.
+
+    Parameters that embeddings do not depend on (mask tokens, a teacher) are not trained.
+
+    Raises:
+        UserError: no pretrained model, or data that it does not take.
+    """
+    described = describe(source)
+    if described["model"] == GraphClassifier.__name__:
+        raise UserError(f"{source}: is fine-tuned already; expected a pretrained model")
+    pretrained = load_model(source)
+    pretrained.check(all_graphs(train.data), where)
+    batch = train.look(LOOKED_AT)
+    with torch.no_grad():
+        width = pretrained.encode(batch).shape[1]
+    config = GraphClassifierConfig(
+        described["model"], described["config"], width, recipe.task, train.classes, recipe.pool, recipe.dropout
+    )
+    model = GraphClassifier(config)
+    if not scratch:
+        kept = {name: t for name, t in pretrained.state_dict().items() if not name.startswith("objectives.")}
+        load_strictly(model.encoder, kept, str(source))
+    freeze_unused(model, batch)
+    return model
+
+
+def freeze_unused(model: GraphClassifier, batch: Any) -> None:
+    """Train nothing that node embeddings do not depend on."""
+    model.eval()
+    wanted = [p for p in model.encoder.parameters() if p.requires_grad]
+    for parameter, gradient in zip(
+        wanted, torch.autograd.grad(model.encode(batch).sum(), wanted, allow_unused=True), strict=True
+    ):
+        parameter.requires_grad_(gradient is not None)
+    model.train()
+
+
+def supervised_step(wrapped: nn.Module, micro: Microbatch, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
+    """Cross-entropy of what has a label."""
+    labels = micro.batch.labels
+    logits = wrapped(micro.batch.graphs)
+    loss = F.cross_entropy(logits.float(), labels, ignore_index=-1)
+    right = (logits.argmax(-1) == labels)[labels >= 0].float().mean()
+    return loss, {"train_accuracy": right.detach()}
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, part: Part, batch_size: int) -> Scores:
+    """Accuracy, and accuracy within each class averaged, of a part; in evaluation mode."""
+    model.eval()
+    device = next(model.parameters()).device
+    predicted, expected = [], []
+    for batch in part.batches(batch_size):
+        scored = batch.labels >= 0
+        predicted.append(model(batch.graphs.to(device)).argmax(-1).cpu()[scored])
+        expected.append(batch.labels[scored])
+    pair = torch.cat(predicted).numpy(), torch.cat(expected).numpy()
+    return {"accuracy": accuracy(*pair), "mean_class_accuracy": mean_class_accuracy(*pair)}
