@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from core.evaluation.metrics import MeanStd, mean_std
-from core.random import derive_seed
+from core.random import derive_seed, generator
 from mmgraph.config import GraphProbeConfig, NodeProbeConfig
+from mmgraph.data.ego import EgoSet
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.graph import join
+from mmgraph.models.gmae import GMAE
 from mmgraph.probes import pool, probe_graphs, probe_nodes
 
 BATCH = 256  # graphs
@@ -20,7 +22,25 @@ BATCH = 256  # graphs
 @torch.no_grad()
 def embed_nodes(model: Any, data: NodeSet) -> Tensor:
     """(T, C) embeddings, in evaluation mode."""
+    if isinstance(model, GMAE):
+        return embed_roots(model, EgoSet(data, model.config.neighbours))
     return model.eval().encode(data.graph).float().cpu()
+
+
+@torch.no_grad()
+def embed_roots(model: GMAE, data: EgoSet) -> Tensor:
+    """(T, C) embeddings of all nodes, each the root of several ego-graphs over which it is averaged; always the same draws."""
+    model.eval()
+    views = []
+    for view in range(model.config.views):
+        roots = []
+        for start in range(0, len(data), BATCH):
+            nodes = range(start, min(start + BATCH, len(data)))
+            egos = data.collate([data.sample(node, generator(view, node, "embed")) for node in nodes])
+            egos = egos.to(next(model.parameters()).device)
+            roots.append(model.encode(egos)[egos.offsets[:-1]].float().cpu())
+        views.append(torch.cat(roots))
+    return torch.stack(views).mean(0)
 
 
 @torch.no_grad()

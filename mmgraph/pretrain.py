@@ -6,16 +6,20 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from core.training.data import TrainingData
 from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
-from mmgraph.config import GraphMAERecipe
+from mmgraph.config import GMAERecipe, GraphMAERecipe
+from mmgraph.data.ego import EgoSet
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.sources import load
+from mmgraph.data.structured import StructuredSet
 from mmgraph.graph import Graphs
 from mmgraph.models import new_model
+from mmgraph.models.gmae import GMAE
 
 
-def pretrain(recipe: GraphMAERecipe, out: str | Path, resume: bool = False, header: str = "") -> Outcome:
+def pretrain(recipe: GraphMAERecipe | GMAERecipe, out: str | Path, resume: bool = False, header: str = "") -> Outcome:
     """Train a system by its recipe and leave a run folder.
 
     Args:
@@ -32,9 +36,16 @@ def pretrain(recipe: GraphMAERecipe, out: str | Path, resume: bool = False, head
     def make(main: bool) -> Job:
         model = new_model(recipe.model)
         model.check(first_graph(data), recipe.data)
-        return Job(model, data, masked_step(model), describe_data(data, recipe.data))
+        return Job(model, training_data(model, data), masked_step(model), describe_data(data, recipe.data))
 
     return run_training(RunFolder(out), dataclasses.asdict(recipe), resume, header, recipe, make)
+
+
+def training_data(model: Any, data: NodeSet | GraphSet) -> TrainingData:
+    """What a model trains on: the set itself, or for a transformer over all pairs of nodes small graphs with their paths."""
+    if not isinstance(model, GMAE):
+        return data
+    return EgoSet(data, model.config.neighbours) if isinstance(data, NodeSet) else StructuredSet(data)
 
 
 def first_graph(data: NodeSet | GraphSet) -> Graphs:

@@ -1,14 +1,17 @@
 """Settings, a file for each system. Free of torch, so that the command line answers at once."""
 
 from mmgraph.config.encoder import GraphEncoderConfig
+from mmgraph.config.gmae import GMAEConfig, GMAERecipe
 from mmgraph.config.graphmae import GraphMAEConfig, GraphMAERecipe
 from mmgraph.config.probes import GraphProbeConfig, NodeProbeConfig
 
-RECIPES = {"graphmae": GraphMAERecipe}
+RECIPES = {"gmae": GMAERecipe, "graphmae": GraphMAERecipe}
 """Dataclasses of the recipes by the word after ``system:``."""
 
 __all__ = [
     "RECIPES",
+    "GMAEConfig",
+    "GMAERecipe",
     "GraphEncoderConfig",
     "GraphMAEConfig",
     "GraphMAERecipe",

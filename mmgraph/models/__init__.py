@@ -12,9 +12,10 @@ from core.saving import MODEL, describe, resolve
 
 def classes() -> tuple[type, ...]:
     """All models of mmgraph; each has a configuration of its own kind."""
+    from mmgraph.models.gmae import GMAE
     from mmgraph.models.graphmae import GraphMAE
 
-    return (GraphMAE,)
+    return (GMAE, GraphMAE)
 
 
 def new_model(config: Any) -> Any:
