@@ -45,7 +45,9 @@ def training_data(model: Any, data: NodeSet | GraphSet) -> TrainingData:
     """What a model trains on: the set itself, or for a transformer over all pairs of nodes small graphs with their paths."""
     if not isinstance(model, GMAE):
         return data
-    return EgoSet(data, model.config.neighbours) if isinstance(data, NodeSet) else StructuredSet(data)
+    if isinstance(data, NodeSet):
+        return EgoSet(data, model.config.neighbours)
+    return StructuredSet(data, model.config.largest)
 
 
 def first_graph(data: NodeSet | GraphSet) -> Graphs:

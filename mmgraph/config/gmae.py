@@ -46,6 +46,8 @@ class GMAEConfig:
     """Larger degrees share an embedding."""
     max_distance: int = 509
     """Longer shortest paths share a bias."""
+    largest: int | None = None
+    """Among many graphs: those with more nodes are left out of the training; null for none."""
     neighbours: tuple[int, int] = (3, 3)
     """In one large graph: how many neighbours the root of an ego-graph draws, and then each node found."""
     views: int = 10
@@ -60,6 +62,8 @@ class GMAEConfig:
             raise ValueError(f"mlp_ratio {self.mlp_ratio}: expected a hidden width of at least 1")
         if not 0 < self.mask_ratio < 1:
             raise ValueError(f"mask_ratio {self.mask_ratio}: expected a share between 0 and 1")
+        if self.largest is not None and self.largest < 2:
+            raise ValueError(f"largest {self.largest}: expected at least 2 nodes, or null")
         if min(self.neighbours) < 1:
             raise ValueError(f"neighbours {list(self.neighbours)}: expected two numbers of at least 1")
 

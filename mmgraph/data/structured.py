@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from core.errors import UserError
 from mmgraph.data.sets import GraphSet
 from mmgraph.graph import Graphs
 from mmgraph.structure import StructuredGraphs, join_structured, with_structure
@@ -16,18 +17,24 @@ class StructuredSet:
 
     Args:
         data: the set; it stays as it is.
+        largest: graphs with more nodes are left out; None for none.
+
+    Raises:
+        UserError: all graphs are larger.
     """
 
-    def __init__(self, data: GraphSet) -> None:
-        self.data = data
+    def __init__(self, data: GraphSet, largest: int | None = None) -> None:
+        self.graphs = [g for g in data.graphs if largest is None or len(g.x) <= largest]
+        if not self.graphs:
+            raise UserError(f"{data.name}: no graph of at most {largest} nodes; raise model.largest")
         self._known: dict[int, StructuredGraphs] = {}
 
     def __len__(self) -> int:
-        return len(self.data)
+        return len(self.graphs)
 
     def sample(self, index: int, generator: torch.Generator) -> StructuredGraphs:
         if index not in self._known:
-            self._known[index] = with_structure(self.data.graphs[index])
+            self._known[index] = with_structure(self.graphs[index])
         return self._known[index]
 
     def collate(self, samples: Sequence[Graphs]) -> StructuredGraphs:
