@@ -84,9 +84,7 @@ def draw_ego(start: Ints, column: Ints, root: int, sizes: Sequence[int], generat
     return Ego(nodes, row, there)
 
 
-def draw_neighbours(
-    start: Ints, column: Ints, nodes: Ints, size: int, generator: torch.Generator
-) -> tuple[Ints, Ints]:
+def draw_neighbours(start: Ints, column: Ints, nodes: Ints, size: int, generator: torch.Generator) -> tuple[Ints, Ints]:
     """At most ``size`` neighbours of each of some nodes, uniformly, without repetition.
 
     Returns:

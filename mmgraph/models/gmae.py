@@ -91,7 +91,7 @@ class GMAE(Pretrained, MaskedModel):
     encoder: GMAEEncoder
 
     def __init__(self, config: GMAEConfig) -> None:
-        loss = {"mse": F.mse_loss, "bce": F.binary_cross_entropy_with_logits}[config.loss]
+        loss = F.mse_loss if config.loss == "mse" else F.binary_cross_entropy_with_logits
         objective = Objective(GMAEDecoder(config), partial(target_features, config=config), loss)
         super().__init__(GMAEEncoder(config), {config.loss: objective})
         self.config = config
@@ -105,7 +105,9 @@ class GMAE(Pretrained, MaskedModel):
         """
         check_width(graphs, self.config.width, source)
         if self.config.loss == "bce" and not self.config.binary and not bool(((graphs.x >= 0) & (graphs.x <= 1)).all()):
-            raise UserError(f"{source}: features outside [0, 1]; model.loss bce takes those within, or model.binary true")
+            raise UserError(
+                f"{source}: features outside [0, 1]; model.loss bce takes those within, or model.binary true"
+            )
 
     def tokenize(self, batch: Graphs) -> StructuredGraphs:
         """The batch with degrees and shortest paths."""

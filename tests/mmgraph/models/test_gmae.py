@@ -111,9 +111,8 @@ class Reference:
         self.length = floyd_warshall(edges, self.nodes)
         into = [sum(j == node for _, j in edges) for node in range(self.nodes)]
         out = [sum(i == node for i, _ in edges) for node in range(self.nodes)]
-        self.places = torch.stack(
-            [weights["in_degree_encoder.weight"][a + 1] + weights["out_degree_encoder.weight"][b + 1] for a, b in zip(into, out)]
-        )  # fmt: skip
+        tables = (weights["in_degree_encoder.weight"], weights["out_degree_encoder.weight"])
+        self.places = tables[0][[degree + 1 for degree in into]] + tables[1][[degree + 1 for degree in out]]
 
     def linear(self, name: str, x: Tensor) -> Tensor:
         return x @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
@@ -123,7 +122,11 @@ class Reference:
 
     def bias(self, i: int, j: int, head: int) -> float:
         if self.length[i][j] == math.inf:
-            return -math.inf if self.config.unreachable == "cut" else float(self.weights["spatial_pos_encoder.weight"][511, head])
+            return (
+                -math.inf
+                if self.config.unreachable == "cut"
+                else float(self.weights["spatial_pos_encoder.weight"][511, head])
+            )
         return float(self.weights["spatial_pos_encoder.weight"][int(self.length[i][j]) + 1, head])
 
     def stack(self, name: str, depth: int, x: Tensor, nodes: list[int]) -> Tensor:
@@ -279,7 +282,9 @@ def test_structure(square: Graphs) -> None:
     twice = Graphs(torch.ones(3, 1), torch.tensor([[0, 0, 1], [1, 1, 2]]))
     assert with_structure(twice).structure.out_degree.tolist() == [1, 1, 0]
     assert with_structure(twice).structure.distance.tolist() == [0, 1, 2, -1, 0, 1, -1, -1, 0]
-    assert with_structure(Graphs(torch.ones(1, 1), torch.zeros(2, 0, dtype=torch.int64))).structure.distance.tolist() == [0]
+    assert with_structure(
+        Graphs(torch.ones(1, 1), torch.zeros(2, 0, dtype=torch.int64))
+    ).structure.distance.tolist() == [0]
 
 
 def test_paths_of_batches_are_those_of_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,7 +305,9 @@ def test_far_and_popular_nodes_share_the_last_row() -> None:
     """A star of 5 leaves, degree 5 above 3; a path of 5, distance 4 above 2."""
     model = make(TOY)
     model.encoder.distances.weight.grad = None
-    star = Graphs(torch.randn(6, 5, dtype=torch.float64), torch.tensor([[0] * 5 + [1, 2, 3, 4, 5], [1, 2, 3, 4, 5] + [0] * 5]))
+    star = Graphs(
+        torch.randn(6, 5, dtype=torch.float64), torch.tensor([[0] * 5 + [1, 2, 3, 4, 5], [1, 2, 3, 4, 5] + [0] * 5])
+    )
     model.encode(join([star, path_graph(5)])).square().sum().backward()
     used = [t.weight.grad.abs().sum(1) > 0 for t in (model.encoder.degrees.incoming, model.encoder.distances)]  # type: ignore[union-attr]
     assert used[0].tolist() == [False, True, True, True]
@@ -381,7 +388,9 @@ def test_nodes_are_embedded_as_roots() -> None:
 
 
 def test_small_graphs_bring_their_structure(square: Graphs) -> None:
-    data = GraphSet("paths", tuple(Graphs(path_graph(n).x.float(), path_graph(n).edge_index) for n in (3, 9, 4)), np.arange(3))
+    data = GraphSet(
+        "paths", tuple(Graphs(path_graph(n).x.float(), path_graph(n).edge_index) for n in (3, 9, 4)), np.arange(3)
+    )
     structured = StructuredSet(data, largest=5)
     assert len(structured) == 2
     samples = [structured.sample(index, generator(0)) for index in range(2)]
@@ -427,7 +436,11 @@ def test_the_command_line(kind: str, tmp_path: Path, shared: Path) -> None:
     recipe = tmp_path / "tiny.yaml"
     data, model, train = {
         "nodes": ("digits", "width: 64, views: 1", "epochs: 1, batch_size: 256"),
-        "graphs": (f"tu:{shared}/data/graphs/tu/MUTAG", "width: 7, loss: bce, unreachable: bias", "epochs: 2, batch_size: 64"),
+        "graphs": (
+            f"tu:{shared}/data/graphs/tu/MUTAG",
+            "width: 7, loss: bce, unreachable: bias",
+            "epochs: 2, batch_size: 64",
+        ),
     }[kind]
     recipe.write_text(
         f"system: gmae\ndata: {data}\nmodel: {{dim: 8, heads: 2, depth: 1, decoder_depth: 1, {model}}}\n"
