@@ -30,17 +30,16 @@ def embed_nodes(model: Any, data: NodeSet) -> Tensor:
 @torch.no_grad()
 def embed_roots(model: GMAE, data: EgoSet) -> Tensor:
     """(T, C) embeddings of all nodes, each the root of several ego-graphs over which it is averaged; always the same draws."""
-    model.eval()
-    views = []
-    for view in range(model.config.views):
-        roots = []
-        for start in range(0, len(data), BATCH):
-            nodes = range(start, min(start + BATCH, len(data)))
-            egos = data.collate([data.sample(node, generator(view, node, "embed")) for node in nodes])
-            egos = egos.to(next(model.parameters()).device)
-            roots.append(model.encode(egos)[egos.offsets[:-1]].float().cpu())
-        views.append(torch.cat(roots))
-    return torch.stack(views).mean(0)
+    device = next(model.eval().parameters()).device
+    found = []
+    for start in range(0, len(data), BATCH):
+        nodes = range(start, min(start + BATCH, len(data)))
+        total = torch.zeros(len(nodes), model.config.dim)
+        for view in range(model.config.views):
+            egos = data.collate([data.sample(node, generator(view, node, "embed")) for node in nodes]).to(device)
+            total += model.encode(egos)[egos.offsets[:-1]].float().cpu()
+        found.append(total / model.config.views)
+    return torch.cat(found)
 
 
 @torch.no_grad()
