@@ -197,19 +197,37 @@ def random_mask_packed(lengths: Sequence[int], ratio: float, randomness: Randomn
     Raises:
         ValueError: ratio outside [0, 1), an empty sample, or no sample that has two tokens.
     """
+    if max(lengths, default=2) == 1 and ratio > 0:
+        raise ValueError("no sample has two tokens: nothing can be hidden")
+    return counted_mask_packed(lengths, [count_hidden(n, ratio) for n in lengths], randomness)
+
+
+def counted_mask_packed(lengths: Sequence[int], counts: Sequence[int], randomness: Randomness = None) -> Mask:
+    """Hide a given number of uniformly chosen tokens of every sample.
+
+    Args:
+        lengths: tokens of every sample (B of them, each >= 1).
+        counts: how many of them to hide, for rules other than :func:`count_hidden`.
+        randomness: one CPU generator, one a sample, or None for torch's default.
+
+    Returns:
+        A packed mask on the CPU.
+
+    Raises:
+        ValueError: an empty sample, or a sample that cannot hide as many tokens.
+    """
     if min(lengths, default=0) < 1:
         raise ValueError("every sample needs at least one token")
-    if max(lengths) < 2 and ratio > 0:
-        raise ValueError("no sample has two tokens: nothing can be hidden")
+    if any(not 0 <= count <= length for count, length in zip(counts, lengths, strict=True)):
+        raise ValueError("a sample cannot hide fewer than 0 or more than all of its tokens")
     sizes = torch.tensor(list(lengths))
     sample = torch.repeat_interleave(torch.arange(len(lengths)), sizes)
     # Sorting by (sample, draw): the k-th token of each sample in that order has rank k.
     order = torch.argsort(uniform_packed(lengths, randomness).double() / 2 + sample, stable=True)
     offsets = _starts(sizes)
     rank = torch.arange(len(sample)) - offsets[:-1][sample]
-    counts = torch.tensor([count_hidden(n, ratio) for n in lengths])
     hidden = torch.zeros(len(sample), dtype=torch.bool)
-    hidden[order] = rank < counts[sample]
+    hidden[order] = rank < torch.tensor(list(counts))[sample]
     return Mask(hidden, offsets)
 
 

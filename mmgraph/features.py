@@ -9,6 +9,7 @@ from torch import Tensor
 
 from core.evaluation.metrics import MeanStd, mean_std
 from core.random import derive_seed, generator
+from mmgraph.categories import count_categories, one_hot
 from mmgraph.config import GraphProbeConfig, NodeProbeConfig
 from mmgraph.data.ego import EgoSet
 from mmgraph.data.sets import GraphSet, NodeSet
@@ -46,11 +47,25 @@ def embed_roots(model: GMAE, data: EgoSet) -> Tensor:
 def embed_graphs(model: Any | None, data: GraphSet, config: GraphProbeConfig) -> Tensor:
     """(B, C) pooled embeddings, in evaluation mode; pooled features where no model is given."""
     found = []
+    sizes = None if model is not None else node_categories(data)
     for start in range(0, len(data), BATCH):
         graphs = join(data.graphs[start : start + BATCH])
-        nodes = graphs.x if model is None else model.eval().encode(graphs)
+        nodes = plain_features(graphs.x, sizes) if model is None else model.eval().encode(graphs)
         found.append(pool(nodes, graphs, config).float().cpu())
     return torch.cat(found)
+
+
+def node_categories(data: NodeSet | GraphSet) -> list[int] | None:
+    """Categories of every column of the nodes in all graphs; None where nodes have features."""
+    graphs = (data.graph,) if isinstance(data, NodeSet) else data.graphs
+    if graphs[0].x.is_floating_point():
+        return None
+    return torch.tensor([count_categories(graph.x) for graph in graphs]).amax(0).tolist()
+
+
+def plain_features(x: Tensor, sizes: list[int] | None) -> Tensor:
+    """What a probe reads without a model: features as they are, categories as one-hot vectors."""
+    return x if sizes is None else one_hot(x, sizes)
 
 
 def probe_set(
@@ -58,7 +73,10 @@ def probe_set(
 ) -> float:
     """Accuracy of the protocol that fits the data; of the raw features where no model is given."""
     if isinstance(data, NodeSet):
-        embeddings = data.graph.x if model is None else embed_nodes(model, data)
+        if model is None:
+            embeddings = plain_features(data.graph.x, node_categories(data))
+        else:
+            embeddings = embed_nodes(model, data)
         return probe_nodes(embeddings, data, nodes, seed).accuracy
     return probe_graphs(embed_graphs(model, data, graphs).numpy(), data)
 

@@ -48,7 +48,44 @@ class Graphs:
     @cached_property
     def edges(self) -> Pattern:
         """Edges by target, without self-loops of their own and with one self-loop at every node."""
-        return Pattern.of_edges(with_self_loops(self.edge_index, len(self.x)), len(self.x))[0]
+        return self._sorted[0]
+
+    @cached_property
+    def _sorted(self) -> tuple[Pattern, Tensor]:
+        return Pattern.of_edges(with_self_loops(self.edge_index, len(self.x)), len(self.x))
+
+    def edges_without(self, hidden: Tensor) -> Pattern:
+        """The edges but for the hidden ones, (E,) bool over ``edge_index``; self-loops stay."""
+        pattern, order = self._sorted
+        kept = ~hidden[self.edge_index[0] != self.edge_index[1]]
+        return pattern.of_entries(torch.cat([kept, kept.new_ones(len(self.x))])[order])
+
+    @cached_property
+    def edge_offsets(self) -> Tensor:
+        """(B + 1,) int64, where the edges of each graph start."""
+        counts = torch.bincount(self.graph_of_node[self.edge_index[0]], minlength=len(self))
+        return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+
+    @cached_property
+    def pairs(self) -> tuple[Tensor, Tensor]:
+        """On the CPU: the number (E,) int64 of the undirected edge that each edge is, and the keys (P,) of these.
+
+        A key is lower node * T + higher node; they ascend. Self-loops have the number P.
+        """
+        low, high = self.edge_index.amin(0).cpu(), self.edge_index.amax(0).cpu()
+        loop = low == high
+        keys, number = torch.unique(low[~loop] * len(self.x) + high[~loop], return_inverse=True)
+        pair = number.new_full((len(low),), len(keys))
+        pair[~loop] = number
+        return pair, keys
+
+    @cached_property
+    def outgoing(self) -> tuple[Tensor, Tensor, Tensor]:
+        """On the CPU: (E,) sources ascending, (E,) the edges in this order, (T + 1,) where those of each node start."""
+        sources = self.edge_index[0].cpu()
+        order = sources.argsort(stable=True)
+        counts = torch.bincount(sources, minlength=len(self.x))
+        return sources[order], order, torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 
     @cached_property
     def sparse_x(self) -> tuple[Pattern, Tensor] | None:
@@ -99,10 +136,10 @@ def check_width(graphs: Graphs, width: int, source: str) -> None:
     Raises:
         UserError: another width, or categories in place of features.
     """
-    if graphs.x.shape[1] != width:
-        raise UserError(f"{source}: {graphs.x.shape[1]} features a node; the model takes {width} (model.width)")
     if not graphs.x.is_floating_point():
         raise UserError(f"{source}: its nodes have categories ({graphs.x.dtype}); the model takes features")
+    if graphs.x.shape[1] != width:
+        raise UserError(f"{source}: {graphs.x.shape[1]} features a node; the model takes {width} (model.width)")
 
 
 def with_self_loops(edge_index: Tensor, nodes: int) -> Tensor:

@@ -9,17 +9,22 @@ from typing import Any
 from core.training.data import TrainingData
 from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
-from mmgraph.config import GMAERecipe, GraphMAERecipe
+from core.training.selection import BestWeights
+from mmgraph.config import MaskGAERecipe, MGAERecipe, Recipe
 from mmgraph.data.ego import EgoSet
+from mmgraph.data.links import split_links
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.sources import load
 from mmgraph.data.structured import StructuredSet
-from mmgraph.graph import Graphs
+from mmgraph.graph import Graphs, join
+from mmgraph.links import score_links
 from mmgraph.models import new_model
 from mmgraph.models.gmae import GMAE
+from mmgraph.models.maskgae import MaskGAE
+from mmgraph.models.mgae import MGAE
 
 
-def pretrain(recipe: GraphMAERecipe | GMAERecipe, out: str | Path, resume: bool = False, header: str = "") -> Outcome:
+def pretrain(recipe: Recipe, out: str | Path, resume: bool = False, header: str = "") -> Outcome:
     """Train a system by its recipe and leave a run folder.
 
     Args:
@@ -32,13 +37,36 @@ def pretrain(recipe: GraphMAERecipe | GMAERecipe, out: str | Path, resume: bool 
         UserError: bad data or settings, or a folder that holds another run.
     """
     data = load(recipe.data)
+    folder = RunFolder(out)
 
     def make(main: bool) -> Job:
         model = new_model(recipe.model)
-        model.check(first_graph(data), recipe.data)
-        return Job(model, training_data(model, data), masked_step(model), describe_data(data, recipe.data))
+        model.check(all_graphs(data), recipe.data)
+        said = describe_data(data, recipe.data)
+        if isinstance(recipe, MaskGAERecipe | MGAERecipe) and isinstance(data, NodeSet):
+            return link_job(model, data, recipe, folder, said, main)
+        return Job(model, training_data(model, data), masked_step(model), said)
 
-    return run_training(RunFolder(out), dataclasses.asdict(recipe), resume, header, recipe, make)
+    return run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
+
+
+def link_job(
+    model: MaskGAE | MGAE,
+    data: NodeSet,
+    recipe: MaskGAERecipe | MGAERecipe,
+    folder: RunFolder,
+    said: dict[str, Any],
+    main: bool,
+) -> Job:
+    """Training on a part of the edges; the weights that predict those of the validation best are kept."""
+    split = split_links(data, recipe.links, recipe.train.seed)
+    best = BestWeights(folder.state, model, lambda: score_links(model, split.val).auc, "auc", main)
+
+    def after_epoch(epoch: int) -> dict[str, float] | None:
+        due = epoch % recipe.links.every == 0 or epoch == recipe.train.epochs
+        return best.after_epoch(epoch) if due else None
+
+    return Job(model, split, masked_step(model), said, after_epoch=after_epoch, finish=best.restore)
 
 
 def training_data(model: Any, data: NodeSet | GraphSet) -> TrainingData:
@@ -50,9 +78,9 @@ def training_data(model: Any, data: NodeSet | GraphSet) -> TrainingData:
     return StructuredSet(data, model.config.largest)
 
 
-def first_graph(data: NodeSet | GraphSet) -> Graphs:
-    """The graph, or the first of many: all have the same kind of features."""
-    return data.graph if isinstance(data, NodeSet) else data.graphs[0]
+def all_graphs(data: NodeSet | GraphSet) -> Graphs:
+    """Everything as one batch: a category that the model does not know can be in any graph."""
+    return data.graph if isinstance(data, NodeSet) else join(data.graphs)
 
 
 def describe_data(data: NodeSet | GraphSet, source: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def probe_nodes(embeddings: Tensor, data: NodeSet, config: NodeProbeConfig, seed
     """Train one linear layer on the embeddings of the training nodes, full batch, by Adam.
 
     Args:
-        embeddings: (T, C), not normalised.
+        embeddings: (T, C).
         seed: of the layer's weights.
 
     Raises:
@@ -42,6 +42,8 @@ def probe_nodes(embeddings: Tensor, data: NodeSet, config: NodeProbeConfig, seed
     """
     if not bool(embeddings.isfinite().all()):
         raise UserError("embeddings: NaN or infinite values; expected finite ones")
+    if config.normalize:
+        embeddings = F.normalize(embeddings)
     torch.manual_seed(derive_seed(seed, "probe"))
     layer = nn.Linear(embeddings.shape[1], data.classes)
     optimizer = torch.optim.Adam(layer.parameters(), lr=config.lr, weight_decay=config.weight_decay)

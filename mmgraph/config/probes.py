@@ -18,6 +18,8 @@ class NodeProbeConfig:
     """L2 penalty of Adam."""
     epochs: int = 300
     """Full-batch steps."""
+    normalize: bool = False
+    """Divide every embedding by its length before."""
 
     def __post_init__(self) -> None:
         at_least(self, 0, "lr", "weight_decay")

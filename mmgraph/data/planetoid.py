@@ -10,16 +10,17 @@ from mmgraph.data.sets import NodeSet
 from mmgraph.graph import Graphs
 
 
-def planetoid(path: str | Path) -> NodeSet:
-    """A citation graph with its public split, features divided by their sum.
+def planetoid(path: str | Path, divide: bool = True) -> NodeSet:
+    """A citation graph with its public split.
 
     Args:
         path: the folder of the ``ind.NAME.*`` files, or one above (``NAME/raw``), and the name: ``data/planetoid/cora``.
+        divide: the features of each node by their sum, as GraphMAE does; MaskGAE and MGAE take them as they are.
 
     Raises:
         UserError: files that are missing or not readable.
 
-    Source: Yang et al., "Revisiting Semi-Supervised Learning with Graph Embeddings"; normalised as in GraphMAE.
+    Source: Yang et al., "Revisiting Semi-Supervised Learning with Graph Embeddings".
     """
     path = Path(path)
     name = path.name.lower()
@@ -35,6 +36,7 @@ def planetoid(path: str | Path) -> NodeSet:
     except Exception as error:  # pickles fail in every way
         raise UserError(f"{folder}: the files of {name} cannot be read ({type(error).__name__}: {error})") from error
     x = data.x.float()
-    x = x / x.sum(1, keepdim=True).clamp(min=1e-12)
+    if divide:
+        x = x / x.sum(1, keepdim=True).clamp(min=1e-12)
     masks = (m.nonzero().squeeze(1) for m in (data.train_mask, data.val_mask, data.test_mask))
     return NodeSet(name, Graphs(x, data.edge_index), data.y, *masks)

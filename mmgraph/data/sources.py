@@ -11,11 +11,14 @@ from mmgraph.data.digits import digits
 from mmgraph.data.planetoid import planetoid
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.tu import tu
+from mmgraph.data.tu_categories import tu_categories
 
 LAYOUTS: dict[str, tuple[Callable[[str], NodeSet | GraphSet], str]] = {
     "digits": (lambda path: digits(), "scikit-learn's handwritten digits as a graph of neighbours; needs no path"),
-    "planetoid": (planetoid, "raw Planetoid files: planetoid:FOLDER/cora"),
+    "planetoid": (planetoid, "raw Planetoid files, features divided by their sum: planetoid:FOLDER/cora"),
+    "planetoid_raw": (lambda path: planetoid(path, divide=False), "the same, features as they are"),
     "tu": (tu, "raw TUDataset files: tu:FOLDER/MUTAG"),
+    "tu_categories": (tu_categories, "the same files with labels of nodes and edges as categories, for attr_masking"),
     "arrays": (node_arrays, "one .npz of an Amazon or Coauthor graph"),
 }
 

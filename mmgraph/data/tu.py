@@ -29,9 +29,7 @@ def tu(path: str | Path) -> GraphSet:
     Source: Morris et al., "TUDataset"; features as in GraphMAE's official code.
     """
     path = Path(path)
-    folder = next((p for p in (path, path / "raw") if (p / f"{path.name}_A.txt").is_file()), None)
-    if folder is None:
-        raise UserError(f"{path}: no {path.name}_A.txt in it; expected the raw files of a TUDataset")
+    folder = tu_folder(path)
     read = torch_geometric("io").read_tu_data
     try:
         data, slices, sizes = read(str(folder), path.name)
@@ -52,3 +50,15 @@ def tu(path: str | Path) -> GraphSet:
         features = [F.one_hot(d, width).float() for d in degrees]
     graphs = tuple(Graphs(x, e) for x, e in zip(features, edges, strict=True))
     return GraphSet(path.name, graphs, data.y.numpy())
+
+
+def tu_folder(path: Path) -> Path:
+    """The folder of the raw files: the path itself, or ``raw`` in it.
+
+    Raises:
+        UserError: no NAME_A.txt in either.
+    """
+    folder = next((p for p in (path, path / "raw") if (p / f"{path.name}_A.txt").is_file()), None)
+    if folder is None:
+        raise UserError(f"{path}: no {path.name}_A.txt in it; expected the raw files of a TUDataset")
+    return folder

@@ -12,10 +12,13 @@ from core.saving import MODEL, describe, resolve
 
 def classes() -> tuple[type, ...]:
     """All models of mmgraph; each has a configuration of its own kind."""
+    from mmgraph.models.attr_masking import AttrMasking
     from mmgraph.models.gmae import GMAE
     from mmgraph.models.graphmae import GraphMAE
+    from mmgraph.models.maskgae import MaskGAE
+    from mmgraph.models.mgae import MGAE
 
-    return (GMAE, GraphMAE)
+    return (AttrMasking, GMAE, GraphMAE, MaskGAE, MGAE)
 
 
 def new_model(config: Any) -> Any:

@@ -82,6 +82,16 @@ class Pattern:
         place = torch.arange(len(row), device=row.device) - start[row] + self.start[keep][row]
         return Pattern(start, self.column[place], self.columns, keep if self.nodes is None else self.nodes[keep])
 
+    def of_entries(self, keep: Tensor) -> Pattern:
+        """Some of the entries, (E,) bool, in all of the rows; nothing is sorted anew."""
+        before = torch.cat([keep.new_zeros(1, dtype=torch.int64), keep.cumsum(0)])
+        order, row, start = self.by_column
+        kept = keep[order]
+        found = Pattern(before[self.start], self.column[keep], self.columns, self.nodes)
+        by_column = torch.cat([kept.new_zeros(1, dtype=torch.int64), kept.cumsum(0)])
+        found.by_column = before[order[kept]], row[kept], by_column[start]
+        return found
+
     def to(self, device: torch.device | str) -> Pattern:
         if self.start.device == torch.device(device):
             return self

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.masking import Mask, block_mask, count_hidden, random_mask, random_mask_packed
+from core.masking import Mask, block_mask, count_hidden, counted_mask_packed, random_mask, random_mask_packed
 from core.random import generator
 
 LENGTHS = st.integers(2, 300)
@@ -152,6 +152,15 @@ def test_single_tokens() -> None:
         random_mask_packed([1, 1], 0.5)
     assert not random_mask((2, 1), 0).hidden.any()
     assert random_mask_packed([1, 2], 0.9).counts.tolist() == [0, 1]
+
+
+def test_given_counts() -> None:
+    lengths, counts = [4, 1, 3], [4, 0, 2]
+    mask = counted_mask_packed(lengths, counts, [generator(n) for n in range(3)])
+    assert mask.counts.tolist() == counts
+    assert torch.equal(mask.hidden[5:], counted_mask_packed([3], [2], [generator(2)]).hidden)
+    with pytest.raises(ValueError, match="more than all"):
+        counted_mask_packed([2], [3])
 
 
 def test_unusable_masks_are_refused() -> None:

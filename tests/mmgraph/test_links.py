@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from core.cli.app import run
+from core.errors import UserError
+from core.files import read_metrics
+from mmgraph.cli import ABOUT, COMMANDS
+from mmgraph.config import LinksConfig
+from mmgraph.data.digits import digits
+from mmgraph.data.links import ScoredPairs, split_links
+from mmgraph.data.sets import NodeSet
+from mmgraph.graph import Graphs
+from mmgraph.links import score_links
+from mmgraph.models import load_model
+
+
+def keys(pairs: torch.Tensor, nodes: int) -> set[int]:
+    return set((pairs.amin(0) * nodes + pairs.amax(0)).tolist())
+
+
+def test_parts_are_disjoint_and_whole() -> None:
+    data = digits()
+    split = split_links(data, LinksConfig(0.05, 0.1), 0)
+    nodes = len(data.graph.x)
+    every = keys(data.graph.edge_index, nodes)
+    train, val, test = (keys(p, nodes) for p in (split.train.edge_index, split.val.edges, split.test.edges))
+    assert len(val) == int(0.05 * len(every)) == split.val.others.shape[1]
+    assert len(test) == int(0.1 * len(every)) == split.test.others.shape[1]
+    assert train | val | test == every
+    assert len(train) + len(val) + len(test) == len(every)
+    assert keys(split.val.graph.edge_index, nodes) == train
+    assert keys(split.test.graph.edge_index, nodes) == train | val
+    assert not (keys(split.val.others, nodes) | keys(split.test.others, nodes)) & every
+
+
+def test_seeds_split_differently_and_again() -> None:
+    data = digits()
+    first, again, other = (split_links(data, LinksConfig(), seed).test.edges for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_all_edges_may_be_trained_on() -> None:
+    data = digits()
+    assert split_links(data, LinksConfig(train_on_all=True), 0).train is data.graph
+
+
+def test_too_few_edges() -> None:
+    graph = Graphs(torch.rand(6, 2), torch.tensor([[0, 1, 2], [1, 2, 3]]))
+    data = NodeSet("tiny", graph, torch.tensor([0, 1, 0, 1, 0, 1]), *torch.arange(6).split(2))
+    with pytest.raises(UserError, match="tiny: 3 edges give 0 to validate"):
+        split_links(data, LinksConfig(), 0)
+
+
+class ByKey(torch.nn.Module):
+    """Scores a pair by its first node, so that what is right is known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sign = torch.nn.Parameter(torch.ones(()))
+
+    def score_edges(self, graphs: Graphs, pairs: torch.Tensor) -> torch.Tensor:
+        return self.sign * pairs[0]
+
+
+def test_scores_are_known_areas() -> None:
+    graph = Graphs(torch.zeros(5, 1), torch.zeros(2, 0, dtype=torch.int64))
+    pairs = ScoredPairs(graph, torch.tensor([[4, 1], [0, 0]]), torch.tensor([[3, 0], [1, 1]]))
+    score = score_links(ByKey(), pairs)
+    assert score.auc == pytest.approx(3 / 4)
+    assert score.ap == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_models_without_a_decoder_of_edges() -> None:
+    graph = Graphs(torch.zeros(5, 1), torch.zeros(2, 0, dtype=torch.int64))
+    pairs = ScoredPairs(graph, torch.zeros(2, 1, dtype=torch.int64), torch.zeros(2, 1, dtype=torch.int64))
+    with pytest.raises(UserError, match="a Linear scores no edges"):
+        score_links(torch.nn.Linear(1, 1), pairs)
+
+
+TINY = """# Someone, a small one
+# parameters: 1
+system: {system}
+data: digits
+model: {{width: 64, dim: 8, dropout: 0.0, decoder_dim: 8}}
+links: {{val: 0.05, test: 0.1, every: 2}}
+train: {{epochs: 5, batch_size: 1}}
+probe_nodes: {{epochs: 20}}
+run: {{accelerator: cpu, threads: 1, log_steps: 1}}
+"""
+
+
+@pytest.mark.parametrize("system", ["maskgae", "mgae"])
+def test_the_command_line(
+    system: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Pretraining keeps the best weights of validation, and the probe scores the edges each seed has set aside."""
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.yaml").write_text(TINY.format(system=system))
+
+    def command(*words: str) -> None:
+        assert run("mmgraph", ABOUT, COMMANDS, words) == 0, capsys.readouterr().err
+
+    command("pretrain", "tiny.yaml", "--out", "run", "--seeds", "2")
+    logged = {
+        row["step"]: row["validation_auc"]
+        for row in read_metrics(Path("run/seed-1/metrics.jsonl"))
+        if "validation_auc" in row
+    }
+    assert list(logged) == [2, 4, 5]
+    kept = json.loads(Path("run/seed-1/state/best.json").read_text())
+    assert kept["score"] == max(logged.values())
+    model, links = load_model("run/seed-1"), LinksConfig(every=2)
+    assert score_links(model, split_links(digits(), links, 1).val).auc == kept["score"]
+    capsys.readouterr()
+    command("probe", "run")
+    said = json.loads(Path("run/probe.json").read_text())
+    assert [row["model"] for row in said["links"]] == ["pretrained", "untrained"]
+    tests = [score_links(load_model(f"run/seed-{s}"), split_links(digits(), links, s).test).auc for s in (0, 1)]
+    assert said["links"][0]["auc"] == pytest.approx(sum(tests) / 2)
+    assert "AUC" in capsys.readouterr().out
+    command("pretrain", "tiny.yaml", "--out", "all", "--links.train_on_all", "true")
+    command("probe", "all", "--controls", "false")
+    assert "links" not in json.loads(Path("all/probe.json").read_text())
