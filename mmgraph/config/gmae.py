@@ -36,10 +36,8 @@ class GMAEConfig:
     """Share of the nodes of every graph that is hidden."""
     loss: Literal["mse", "bce"] = "mse"
     """Squared error of the features, or cross-entropy of features that are 0 or 1, as the official code has for graphs."""
-    binary: bool = True
-    """Read features as 0 or 1 (not zero); the official code takes those of papers before they are normalised."""
-    offset: float = 1.0
-    """Added to all features at the input, and to the target of mse, as the official code does; the paper has 0."""
+    offset: float = 0.0
+    """Added to all features at the input, and to the target of mse; 1 in the official code, to tell nodes from padding."""
     unreachable: Literal["cut", "bias"] = "cut"
     """Nodes without a path between them: no attention (official for nodes), or a learned bias (official for graphs)."""
     max_degree: int = 510

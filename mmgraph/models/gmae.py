@@ -44,8 +44,8 @@ class GMAEEncoder(nn.Module):
     def forward(self, graphs: StructuredGraphs, mask: Mask | None = None) -> Seen:
         chosen = torch.arange(len(graphs.x), device=graphs.x.device) if mask is None else mask.visible_index
         degrees = self.degrees(graphs.structure)
-        features = read_features(graphs.x[chosen], self.config) + self.config.offset
-        tokens = F.dropout(self.input(features) + degrees[chosen], self.config.input_dropout, self.training)
+        tokens = self.input(graphs.x[chosen] + self.config.offset) + degrees[chosen]
+        tokens = F.dropout(tokens, self.config.input_dropout, self.training)
         table = self.distances.weight
         return Seen(self.layers(tokens, chosen, graphs.offsets, graphs.structure, table), degrees, table)
 
@@ -80,8 +80,9 @@ class GMAE(Pretrained, MaskedModel):
 
     Every graph hides :func:`~core.masking.count_hidden` of its nodes. The official code draws one set of places for a
     whole padded batch instead, so that a small graph beside a large one hides all or nothing, and graphs without a
-    visible node are dropped; that depends on the shape of a batch and is not repeated here. Features at the input and in
-    the target are raised by ``offset``, which is how the official code tells nodes from padding.
+    visible node are dropped; that depends on the shape of a batch and is not repeated here. Nor is the 1 that it adds to
+    all features, at the input and in the target, to tell nodes from padding: the network can express the same without it
+    and learns far sooner. ``offset`` brings it back.
 
     Source: Zhang et al., "Graph Masked Autoencoders with Transformers", arXiv 2202.08391; model.py and collator.py of its
     official code, for nodes and for graphs.
@@ -104,10 +105,8 @@ class GMAE(Pretrained, MaskedModel):
             UserError: another width, or features outside [0, 1] where the loss is a cross-entropy.
         """
         check_width(graphs, self.config.width, source)
-        if self.config.loss == "bce" and not self.config.binary and not bool(((graphs.x >= 0) & (graphs.x <= 1)).all()):
-            raise UserError(
-                f"{source}: features outside [0, 1]; model.loss bce takes those within, or model.binary true"
-            )
+        if self.config.loss == "bce" and not bool(((graphs.x >= 0) & (graphs.x <= 1)).all()):
+            raise UserError(f"{source}: features outside [0, 1]; model.loss bce takes those within, mse takes all")
 
     def tokenize(self, batch: Graphs) -> StructuredGraphs:
         """The batch with degrees and shortest paths."""
@@ -129,14 +128,9 @@ class GMAE(Pretrained, MaskedModel):
             nn.init.normal_(module.weight, std=0.02)
 
 
-def read_features(x: Tensor, config: GMAEConfig) -> Tensor:
-    """Features as the model reads them, without the offset."""
-    return (x != 0).to(x.dtype) if config.binary else x
-
-
 def target_features(graphs: Graphs, mask: Mask, config: GMAEConfig) -> Tensor:
     """What is reconstructed, features of the hidden nodes: (M, F)."""
-    features = read_features(graphs.x[mask.hidden_index], config)
+    features = graphs.x[mask.hidden_index]
     return features + config.offset if config.loss == "mse" else features
 
 

@@ -37,7 +37,7 @@ def from_official(weights: dict[str, Tensor], config: GMAEConfig) -> dict[str, T
     Args:
         weights: ``state_dict`` of the official checkpoint.
         config: of the model that takes the weights, with the official table sizes (``max_degree`` 510, ``max_distance``
-            509); its loss and offset are needed.
+            509); its loss and offset are needed. Where its offset is not the official 1, biases make up for it.
 
     Raises:
         UserError: an entry that GMAE does not have, among them embeddings of edge features, which are not supported.
@@ -62,7 +62,7 @@ def from_official(weights: dict[str, Tensor], config: GMAEConfig) -> dict[str, T
         elif name == "mask_token":
             found[f"{head}.token"] = tensor.flatten()
         elif name == "atom_encoder.weight":
-            found.update(_linear(tensor, config))
+            found.update(_linear(tensor, config.width))
         elif part in whole:
             found[f"{whole[part]}.{kind}"] = tensor
         elif block and block[3] in BLOCK:
@@ -75,14 +75,20 @@ def from_official(weights: dict[str, Tensor], config: GMAEConfig) -> dict[str, T
             found[f"{stacks[block[1]]}.transformer.blocks.{block[2]}.attn.qkv.{kind}"] = joined
         elif not (block and block[3] in ("self_attention.linear_k", "self_attention.linear_v")):
             raise UserError(f"{name} is not an entry of GMAE's official state dict that can be read")
+    if {"encoder.input.weight", "encoder.input.bias"} <= set(found):
+        found["encoder.input.bias"] = found["encoder.input.bias"] + (1 - config.offset) * found[
+            "encoder.input.weight"
+        ].sum(1)
+    if f"{head}.output.bias" in found and config.loss == "mse":
+        found[f"{head}.output.bias"] = found[f"{head}.output.bias"] - (1 - config.offset)
     return found
 
 
-def _linear(table: Tensor, config: GMAEConfig) -> dict[str, Tensor]:
-    """Rows of categories 0 and 1 of every column as a linear layer of features with the offset."""
-    zero = torch.arange(config.width, device=table.device) * CATEGORIES + 2  # 1 for its encoding, 1 for padding
+def _linear(table: Tensor, width: int) -> dict[str, Tensor]:
+    """Rows of categories 0 and 1 of every column as a linear layer of features that are 1 and 2."""
+    zero = torch.arange(width, device=table.device) * CATEGORIES + 2  # 1 for its encoding, 1 for padding
     weight = table[zero + 1] - table[zero]
     return {
         "encoder.input.weight": weight.T.contiguous(),
-        "encoder.input.bias": table[zero].sum(0) - config.offset * weight.sum(0),
+        "encoder.input.bias": table[zero].sum(0) - weight.sum(0),
     }
