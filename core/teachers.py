@@ -35,20 +35,30 @@ class EMATeacher(FrozenTeacher):
     """A network whose weights follow a student's: teacher = momentum * teacher + (1 - momentum) * student.
 
     Parameters follow in float32; buffers (batch-norm statistics) are copied. Call :meth:`update` after each optimiser
-    step; the teacher moves at no other time.
+    step, or before it where a paper's teacher does not know the step yet; the teacher moves at no other time.
 
     Args:
         student: what it starts as a copy of.
         momentum: in [0, 1]; 0 copies the student, 1 stays at the start.
+        dropout: in training mode whenever the student is, so that its targets are noisy, as GraphMAE2's are. Its batch
+            norms then use and follow the batch's statistics.
 
     Source: Tarvainen and Valpola, "Mean teachers are better role models", Section 2; He et al., "MoCo", Eq. 2.
     """
 
-    def __init__(self, student: nn.Module, momentum: float) -> None:
+    def __init__(self, student: nn.Module, momentum: float, dropout: bool = False) -> None:
         super().__init__(student)
         if not 0 <= momentum <= 1:
             raise ValueError(f"momentum is in [0, 1], got {momentum}")
         self.momentum = momentum
+        self.dropout = dropout
+        self.module.train(dropout)  # modules begin in training mode
+
+    def train(self, mode: bool = True) -> EMATeacher:
+        """In evaluation mode whatever is asked, unless its dropout is wanted."""
+        super().train(mode)
+        self.module.train(mode and self.dropout)
+        return self
 
     @torch.no_grad()
     def update(self, student: nn.Module, momentum: float | None = None) -> None:

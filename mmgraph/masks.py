@@ -19,17 +19,29 @@ class NodeMask(Mask):
         offsets: (B + 1,) int64.
         token: (K,) int64, hidden nodes whose features become the token.
         noise: (R,) int64, hidden nodes whose features become those of ``noise_source`` (R,).
+        kept: (E,) bool, the edges that the encoder sees; None for all.
     """
 
-    def __init__(self, hidden: Tensor, offsets: Tensor, token: Tensor, noise: Tensor, noise_source: Tensor) -> None:
+    def __init__(
+        self,
+        hidden: Tensor,
+        offsets: Tensor,
+        token: Tensor,
+        noise: Tensor,
+        noise_source: Tensor,
+        kept: Tensor | None = None,
+    ) -> None:
         super().__init__(hidden, offsets)
         self.token = token
         self.noise = noise
         self.noise_source = noise_source
+        self.kept = kept
 
     def to(self, device: torch.device | str) -> NodeMask:
-        moved = (t.to(device) for t in (self.hidden, self._offsets, self.token, self.noise, self.noise_source))
-        return NodeMask(*moved)
+        hidden, offsets, token, noise, source = (
+            t.to(device) for t in (self.hidden, self._offsets, self.token, self.noise, self.noise_source)
+        )
+        return NodeMask(hidden, offsets, token, noise, source, move(self.kept, device))
 
     @property
     def _offsets(self) -> Tensor:
@@ -57,7 +69,7 @@ def mask_nodes(offsets: Tensor, ratio: float, replace: float = 0.0, randomness: 
     total = int(offsets[-1])
     if total < 2:
         raise ValueError(f"{total} node cannot be split into hidden and visible ones")
-    source = randomness if randomness is None or isinstance(randomness, torch.Generator) else randomness[0]
+    source = batch_generator(randomness)
     chosen = torch.randperm(total, generator=source)[: count_hidden(total, ratio)]
     order = chosen[torch.randperm(len(chosen), generator=source)]
     noise = int(replace * len(chosen))
@@ -70,3 +82,13 @@ def mask_nodes(offsets: Tensor, ratio: float, replace: float = 0.0, randomness: 
         order[len(order) - noise :],
         torch.randperm(total, generator=source)[:noise],
     )
+
+
+def batch_generator(randomness: Randomness) -> torch.Generator | None:
+    """The generator of draws that are a whole batch's: the first, where there is one a graph."""
+    return randomness if randomness is None or isinstance(randomness, torch.Generator) else randomness[0]
+
+
+def move(tensor: Tensor | None, device: torch.device | str) -> Tensor | None:
+    """A tensor that may be missing, on another device."""
+    return None if tensor is None else tensor.to(device)

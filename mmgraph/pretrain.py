@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from core.training.data import TrainingData
+from core.training.data import TrainingData, make_plan
 from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
 from core.training.selection import BestWeights
@@ -20,6 +20,7 @@ from mmgraph.graph import Graphs, join
 from mmgraph.links import score_links
 from mmgraph.models import new_model
 from mmgraph.models.gmae import GMAE
+from mmgraph.models.graphmae2 import GraphMAE2
 from mmgraph.models.maskgae import MaskGAE
 from mmgraph.models.mgae import MGAE
 
@@ -45,7 +46,11 @@ def pretrain(recipe: Recipe, out: str | Path, resume: bool = False, header: str 
         said = describe_data(data, recipe.data)
         if isinstance(recipe, MaskGAERecipe | MGAERecipe) and isinstance(data, NodeSet):
             return link_job(model, data, recipe, folder, said, main)
-        return Job(model, training_data(model, data), masked_step(model), said)
+        job = Job(model, training_data(model, data), masked_step(model), said)
+        if isinstance(model, GraphMAE2):
+            steps = make_plan(len(data), recipe.train, 1).steps_per_epoch
+            job = job._replace(before_step=model.teacher_follows(steps))
+        return job
 
     return run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
 

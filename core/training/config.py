@@ -20,7 +20,9 @@ class OptimConfig:
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """After the warm-up: cosine or a straight line down to min_lr, or no change."""
     weight_decay: float = 0.05
-    """Decay of weights; AdamW never decays biases, norms and tokens."""
+    """Decay of weights."""
+    decay: Literal["weights", "all"] = "weights"
+    """What AdamW decays: not biases, norms and tokens, or everything, as papers on graphs do."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Averaging constants of AdamW."""
     warmup_epochs: float = 10

@@ -47,8 +47,8 @@ def masked_step(model: MaskedModel) -> Step:
 class Job(NamedTuple):
     """What is trained: model (with ``save_pretrained``), data, step, and what ``environment.json`` says of the data.
 
-    ``after_epoch`` and ``after_step`` are called with the number of epochs and steps done; ``finish`` once before the
-    weights are saved.
+    ``after_epoch`` and ``after_step`` are called with the number of epochs and steps done, ``before_step`` with that of
+    the step whose gradients are there and whose weights have not moved yet; ``finish`` once before the weights are saved.
     """
 
     model: Any
@@ -58,6 +58,7 @@ class Job(NamedTuple):
     after_epoch: Callable[[int], dict[str, float] | None] | None = None
     finish: Callable[[], object] | None = None
     after_step: Callable[[int], None] | None = None
+    before_step: Callable[[int], None] | None = None
 
 
 class Outcome(NamedTuple):
@@ -108,6 +109,7 @@ def run_training(
             recipe.run,
             after_step=job.after_step,
             after_epoch=job.after_epoch,
+            before_step=job.before_step,
         )
     fabric.barrier()
     if job.finish is not None:

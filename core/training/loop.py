@@ -88,6 +88,7 @@ def fit(
     run: RunConfig,
     after_step: Callable[[int], None] | None = None,
     after_epoch: Callable[[int], dict[str, float] | None] | None = None,
+    before_step: Callable[[int], None] | None = None,
 ) -> FitResult:
     """Train a model to the end of its schedule, from wherever its run folder stands.
 
@@ -102,6 +103,7 @@ def fit(
         after_step: called with the number of steps done (an EMA teacher moves here).
         after_epoch: called with the number of epochs done, on every process, the model in training mode; scores that
             it gives are logged.
+        before_step: called with the number of the step when its gradients are there, before any weight moves.
 
     Raises:
         UserError: batch sizes that do not fit, a loss that is not finite, a disk that is full.
@@ -160,6 +162,8 @@ def fit(
                     fabric.backward(loss / train.accumulate)
                 for name, value in {"loss": loss.detach(), **parts}.items():
                     sums[name] = sums.get(name, 0) + value.float() / train.accumulate
+            if before_step is not None:
+                before_step(done)
             if optim.clip_norm is not None:
                 fabric.clip_gradients(wrapped, optimizer, max_norm=optim.clip_norm, error_if_nonfinite=False)
             optimizer.step()

@@ -33,9 +33,13 @@ def new_optimizer(model: nn.Module, config: OptimConfig, fused: bool = True) -> 
             weight_decay=config.weight_decay,
             fused=fused,
         )
+    chosen = [config.decay == "all" or decays(name, p) for name, p in trainable]
     groups = [
-        {"params": [p for name, p in trainable if decays(name, p)], "weight_decay": config.weight_decay},
-        {"params": [p for name, p in trainable if not decays(name, p)], "weight_decay": 0.0},
+        {
+            "params": [p for (_, p), yes in zip(trainable, chosen, strict=True) if yes],
+            "weight_decay": config.weight_decay,
+        },
+        {"params": [p for (_, p), yes in zip(trainable, chosen, strict=True) if not yes], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, fused=fused)
 

@@ -28,6 +28,8 @@ class GraphEncoderConfig:
     """Norm after every layer, before the activation."""
     residual: bool = False
     """Add the input of every layer to its output (gat)."""
+    residual_at: Literal["all", "projected"] = "all"
+    """With residual: at all layers, or only where the input has another width and is projected (GraphMAE2)."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "dim", "depth", "heads")

@@ -25,10 +25,12 @@ class GraphMAEConfig:
     """Share of the hidden nodes that gets the features of a random node instead of the token."""
     gamma: float = 3.0
     """Exponent of the scaled cosine error."""
+    drop_edge: float = 0.0
+    """Share of the directed edges that the encoder does not see; the decoder sees all."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "width")
-        within(self, 0, 1, "replace_ratio")
+        within(self, 0, 1, "replace_ratio", "drop_edge")
         if not 0 < self.mask_ratio < 1:
             raise ValueError(f"mask_ratio {self.mask_ratio}: expected a share between 0 and 1")
         if self.gamma <= 0:

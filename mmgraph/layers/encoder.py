@@ -42,4 +42,5 @@ def new_layer(width: int, out: int, config: GraphEncoderConfig, heads: int | Non
     if config.kind == "gin":
         return GINLayer(width, config.dim, out)
     heads = config.heads if heads is None else heads
-    return GATLayer(width, out // heads, heads, config.feature_dropout, config.attention_dropout, config.residual)
+    residual = config.residual and (config.residual_at == "all" or width != config.dim)
+    return GATLayer(width, out // heads, heads, config.feature_dropout, config.attention_dropout, residual)

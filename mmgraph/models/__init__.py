@@ -15,10 +15,11 @@ def classes() -> tuple[type, ...]:
     from mmgraph.models.attr_masking import AttrMasking
     from mmgraph.models.gmae import GMAE
     from mmgraph.models.graphmae import GraphMAE
+    from mmgraph.models.graphmae2 import GraphMAE2
     from mmgraph.models.maskgae import MaskGAE
     from mmgraph.models.mgae import MGAE
 
-    return (AttrMasking, GMAE, GraphMAE, MaskGAE, MGAE)
+    return (AttrMasking, GMAE, GraphMAE, GraphMAE2, MaskGAE, MGAE)
 
 
 def new_model(config: Any) -> Any:

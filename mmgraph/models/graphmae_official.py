@@ -1,4 +1,4 @@
-"""State dicts of GraphMAE's official repository (branch pyg) in our names, and back."""
+"""State dicts of GraphMAE's official repository in our names: branch main (DGL) and branch pyg."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ from core.errors import UserError
 
 # Parameters that the official modules have and never use.
 UNUSED = re.compile(r"(encoder|decoder)\.activation\.weight|.*\.lin_dst\.weight|.*\.eps")
-GAT = {"lin_src.weight": "linear.weight", "att_src": "att_source", "att_dst": "att_target", "bias": "bias"}
+GAT = {
+    "fc.weight": "linear.weight",  # main
+    "attn_l": "att_source",
+    "attn_r": "att_target",
+    "lin_src.weight": "linear.weight",  # pyg
+    "att_src": "att_source",
+    "att_dst": "att_target",
+    "bias": "bias",  # both
+    "res_fc.weight": "residual.weight",
+}
 GIN_MLP = {"linears.0": "inner", "norms.0": "norm", "activations.0": "activation", "linears.1": "outer"}
 
 
@@ -36,18 +45,29 @@ def _ours(name: str) -> str | None:
         return "encoder.token"
     if name == "encoder_to_decoder.weight":
         return "objectives.sce.head.bridge.weight"
-    part = re.fullmatch(r"(encoder|decoder)\.(?:gat_layers|layers)\.(\d+)\.(.+)", name)
+    return of_stack(name, "encoder", "encoder.encoder") or of_decoder(name, "objectives.sce.head.layer")
+
+
+def of_stack(name: str, theirs: str, ours: str) -> str | None:
+    """The name of an entry of an encoder's stack: theirs begins with ``theirs``, ours with ``ours``; None if it is none."""
+    part = re.fullmatch(rf"{theirs}\.(?:gat_layers|layers)\.(\d+)\.(.+)", name)
     if part is None:
         return None
-    side, number, rest = part.groups()
-    layer = f"encoder.encoder.layers.{number}" if side == "encoder" else "objectives.sce.head.layer"
-    stack = "encoder.encoder"
+    number, rest = part.groups()
+    if rest in ("activation.weight", "nn.act.weight", "apply_func.act.weight"):
+        return f"{ours}.activations.{number}.weight"
+    norm = re.fullmatch(r"(?:nn\.|apply_func\.)?norm\.(\w+)", rest)
+    return f"{ours}.norms.{number}.{norm.group(1)}" if norm else _of_layer(rest, f"{ours}.layers.{number}")
+
+
+def of_decoder(name: str, ours: str) -> str | None:
+    """The name of an entry of the decoder's one layer, or None."""
+    part = re.fullmatch(r"decoder\.(?:gat_layers|layers)\.0\.(.+)", name)
+    return _of_layer(part.group(1), ours) if part else None
+
+
+def _of_layer(rest: str, ours: str) -> str | None:
     if rest in GAT:
-        return f"{layer}.{GAT[rest]}"
-    if rest in ("activation.weight", "nn.act.weight") and side == "encoder":
-        return f"{stack}.activations.{number}.weight"
-    norm = re.fullmatch(r"(?:nn\.)?norm\.(\w+)", rest)
-    if norm and side == "encoder":
-        return f"{stack}.norms.{number}.{norm.group(1)}"
-    mlp = re.fullmatch(r"nn\.(?:mlp\.)?(linears\.\d|norms\.0|activations\.0)\.(\w+)", rest)
-    return f"{layer}.{GIN_MLP[mlp.group(1)]}.{mlp.group(2)}" if mlp else None
+        return f"{ours}.{GAT[rest]}"
+    mlp = re.fullmatch(r"(?:nn|apply_func)\.(?:mlp\.)?(linears\.\d|norms\.0|activations\.0)\.(\w+)", rest)
+    return f"{ours}.{GIN_MLP[mlp.group(1)]}.{mlp.group(2)}" if mlp else None

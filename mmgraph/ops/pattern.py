@@ -25,7 +25,8 @@ class Pattern:
         self.column = column
         self.columns = columns
         self.nodes = nodes
-        self._heads: dict[int, Pattern] = {1: self}
+        self._heads: dict[int, Pattern] = {}
+        self._one_head: Pattern | None = None
 
     @classmethod
     def of_edges(cls, edge_index: Tensor, nodes: int) -> tuple[Pattern, Tensor]:
@@ -59,11 +60,15 @@ class Pattern:
     @cached_property
     def by_column(self) -> tuple[Tensor, Tensor, Tensor]:
         """Entries sorted by column: their places (E,), their rows (E,), and where each column begins (M + 1,)."""
+        if self._one_head is not None:
+            return _by_column_of_heads(self._one_head, self.rows // self._one_head.rows)
         order = self.column.argsort(stable=True)
         return order, self.row[order], _starts(self.column, self.columns)
 
     def of_heads(self, heads: int) -> Pattern:
         """The pattern for values of several heads: row h * R + i has the entries of row i at columns j * heads + h."""
+        if heads == 1:
+            return self
         if heads not in self._heads:
             head = torch.arange(heads, device=self.start.device)
             start = (head[:, None] * len(self.column) + self.start[:-1]).flatten()
@@ -72,6 +77,10 @@ class Pattern:
                 (self.column * heads + head[:, None]).flatten(),
                 self.columns * heads,
             )
+            # Not this one itself: in a circle both would stay in memory until Python looks for circles.
+            self._heads[heads]._one_head = single = Pattern(self.start, self.column, self.columns)
+            if "by_column" in self.__dict__:
+                single.by_column = self.by_column
         return self._heads[heads]
 
     def of_rows(self, keep: Tensor) -> Pattern:
@@ -97,6 +106,20 @@ class Pattern:
             return self
         nodes = None if self.nodes is None else self.nodes.to(device)
         return Pattern(self.start.to(device), self.column.to(device), self.columns, nodes)
+
+
+def _by_column_of_heads(pattern: Pattern, heads: int) -> tuple[Tensor, Tensor, Tensor]:
+    """``by_column`` of a pattern's ``of_heads``, by counting: sorting so many entries takes longer than using them."""
+    order, row, start = pattern.by_column
+    head = torch.arange(heads, device=start.device)[:, None]
+    count = start.diff()
+    begin = heads * start[:-1] + head * count  # of column j * heads + h, as (heads, M)
+    column = pattern.column[order]
+    place = (begin[:, column] + torch.arange(len(order), device=start.device) - start[column]).flatten()
+    orders, rows = (torch.empty_like(place) for _ in range(2))
+    orders[place] = (head * len(order) + order).flatten()
+    rows[place] = (head * pattern.rows + row).flatten()
+    return orders, rows, torch.cat([begin.t().flatten(), start.new_tensor([heads * len(order)])])
 
 
 def _starts(index: Tensor, count: int) -> Tensor:

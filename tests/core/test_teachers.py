@@ -53,6 +53,26 @@ def test_buffers_are_copied() -> None:
         assert torch.equal(own, theirs), name
 
 
+def test_a_teacher_that_drops_out() -> None:
+    student = network()
+    teacher = EMATeacher(student, 0.5, dropout=True)
+    model = nn.ModuleDict({"student": student, "teacher": teacher})
+    assert all(m.training for m in teacher.modules())  # as the student, from the start
+    x = torch.randn(64, 3, requires_grad=True)
+    assert not torch.equal(teacher(x), teacher(x))
+    assert not teacher(x).requires_grad
+    model.eval()
+    assert not any(m.training for m in teacher.modules())
+    assert torch.equal(teacher(x), teacher(x))
+    model.train()
+    assert all(m.training for m in teacher.module.modules())
+    start, moved = teacher.module[0].weight.clone(), student[0].weight.detach() + 1  # type: ignore[index]
+    with torch.no_grad():
+        student[0].weight += 1  # type: ignore[operator]
+    teacher.update(student)
+    assert torch.allclose(teacher.module[0].weight, (start + moved) / 2)  # type: ignore[index]
+
+
 @pytest.mark.parametrize("make", [FrozenTeacher, lambda m: EMATeacher(m, 0.9)])
 def test_nothing_else_moves_a_teacher(make: type[FrozenTeacher]) -> None:
     student = network()

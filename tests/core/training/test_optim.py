@@ -55,6 +55,13 @@ def test_decay_of_one_step_is_exact() -> None:
         assert torch.allclose(p, before[name] * factor, rtol=1e-6), name
 
 
+def test_everything_decays_where_asked() -> None:
+    model = Tiny(TinyConfig())
+    decayed, kept = new_optimizer(model, OptimConfig(weight_decay=0.3, decay="all")).param_groups
+    assert len(decayed["params"]) == len(list(model.parameters()))
+    assert not kept["params"]
+
+
 EPOCHS = 20
 CONFIG = OptimConfig(lr=1.0, warmup_lr=0.1, min_lr=0.01, warmup_epochs=4)
 

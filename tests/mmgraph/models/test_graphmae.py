@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from core.random import generator
 from mmgraph.config import GraphEncoderConfig, GraphMAEConfig
+from mmgraph.drop_edges import drop_edges
 from mmgraph.graph import Graphs, join
-from mmgraph.masks import NodeMask
+from mmgraph.layers.gat import GATLayer
+from mmgraph.masks import NodeMask, mask_nodes
 from mmgraph.models.graphmae import GraphMAE
 from mmgraph.models.graphmae_official import from_official
 
@@ -102,3 +106,75 @@ def test_published_sizes() -> None:
 
     assert count(GraphMAEConfig()) == 2_000_488 - 2  # less two activations that the official code makes and never uses
     assert count(GraphMAEConfig(3703, GraphEncoderConfig(heads=2))) == 4_334_048 - 2
+
+
+@pytest.mark.parametrize("name", list(SIZES))
+def test_names_of_the_branch_main(shared: Path, name: str) -> None:
+    """The DGL branch calls the same tensors otherwise."""
+    arrays = np.load(shared / "golden" / f"{name}.npz")
+    branch = {key.removeprefix("weight/"): torch.from_numpy(arrays[key]) for key in arrays if key.startswith("weight/")}
+    words = {"lin_src": "fc", "att_src": "attn_l", "att_dst": "attn_r", "nn": "apply_func"}
+    main = {
+        re.sub(r"[a-z_]+", lambda word: words.get(word.group(), word.group()), key): tensor
+        for key, tensor in branch.items()
+        if "lin_dst" not in key and not re.fullmatch(r"(encoder|decoder)\.activation\.weight", key)
+    }
+    assert main.keys() - branch.keys()
+    ours, theirs = from_official(main), from_official(branch)
+    assert ours.keys() == theirs.keys() == GraphMAE(SIZES[name]).state_dict().keys()
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    norm = {"encoder.gat_layers.1.norm.weight": "encoder.encoder.norms.1.weight"}
+    norm["encoder.gat_layers.0.res_fc.weight"] = "encoder.encoder.layers.0.residual.weight"
+    for official, expected in norm.items():
+        assert list(from_official({official: torch.ones(2)})) == [expected]
+
+
+@pytest.mark.parametrize("kind", ["gat", "gin"])
+def test_dropped_edges_are_dropped_for_the_encoder_only(square: Graphs, kind: str) -> None:
+    torch.manual_seed(0)
+    config = GraphMAEConfig(5, GraphEncoderConfig(kind, 8, 2, 2, 0.0, 0.0), drop_edge=0.5)  # type: ignore[arg-type]
+    model = GraphMAE(config).eval()
+    mask = model.draw_mask(square, generator(2))
+    assert mask.kept is not None
+    output = model(square, mask)
+    fewer = Graphs(square.x, square.edge_index[:, mask.kept], square.offsets)
+    everything = NodeMask(mask.hidden, square.offsets, mask.token, mask.noise, mask.noise_source)
+    close(output.latent, model(fewer, everything).latent)
+    head = model.objectives["sce"].head
+    close(output.predictions["sce"], head(output.latent, square, mask))
+    assert not torch.allclose(output.predictions["sce"], head(output.latent, fewer, mask))
+    output.loss.backward()
+    assert torch.equal(model.encode(square), model.encode(Graphs(square.x, square.edge_index, square.offsets)))
+
+
+def test_no_edge_is_drawn_where_none_is_dropped(square: Graphs) -> None:
+    """Masks of runs from before there was ``drop_edge`` stay what they were."""
+    plain, dropping = (GraphMAE(GraphMAEConfig(5, GraphEncoderConfig(dim=8), drop_edge=d)) for d in (0.0, 0.5))
+    source, other = generator(7), generator(7)
+    mask = plain.draw_mask(square, source)
+    nodes = mask_nodes(square.offsets, 0.5, 0.05, other)
+    assert mask.kept is None
+    assert torch.equal(mask.hidden, nodes.hidden)
+    assert torch.equal(source.get_state(), other.get_state())
+    drawn = dropping.draw_mask(square, generator(7))
+    assert torch.equal(drawn.hidden, mask.hidden)
+    assert drawn.kept is not None
+    assert torch.equal(drawn.kept, drop_edges(square, 0.5, other))
+
+
+def test_residuals() -> None:
+    """Of the dropped-out input; the decoder has none; GraphMAE2 has one only where it is projected."""
+    config = GraphEncoderConfig("gat", 8, 3, 2, residual=True)
+    model = GraphMAE(GraphMAEConfig(5, config))
+    kinds = [type(layer.residual).__name__ for layer in model.encoder.encoder.layers]
+    assert kinds == ["Linear", "Identity", "Identity"]
+    decoder = model.objectives["sce"].head.layer
+    assert isinstance(decoder, GATLayer)
+    assert decoder.residual is None
+    projected = GraphMAE(GraphMAEConfig(5, GraphEncoderConfig("gat", 8, 3, 2, residual=True, residual_at="projected")))
+    assert [layer.residual is None for layer in projected.encoder.encoder.layers] == [False, True, True]
+    layer = GATLayer(4, 2, 2, feature_dropout=0.5, residual=True).train()
+    with torch.no_grad():
+        layer.linear.weight.zero_()
+    loops = Graphs(torch.ones(100, 4), torch.zeros(2, 0, dtype=torch.int64)).edges
+    assert set(layer(torch.ones(100, 4), loops).unique().tolist()) == {0.0, 2.0}
