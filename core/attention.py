@@ -22,23 +22,37 @@ class Attention(nn.Module):
         heads: number of heads; C must be divisible by it.
         qkv_bias: bias of the query, key and value projections.
         rotary: base of rotary position embeddings (10000 in the paper), None for none.
+        dropout: of the attention weights, in training.
 
     Shapes: ``forward(x, offsets=None)``: (B, N, C) -> (B, N, C), or (T, C) with ``offsets`` (B + 1,) -> (T, C).
     ``forward(x, last=n)``: (B, N, C) -> (B, n, C), the outputs of the last n tokens only, which read all tokens.
+    ``bias``, (B, H, N, N) or with 1 in place of B or H, is added to the scores of dense tokens before the softmax: how
+    much token i (a row) listens to token j; -inf for not at all, but not for a whole row.
+
+    Raises:
+        ValueError: a width that heads do not divide; ``bias`` or dropout with packed tokens.
 
     Source: Vaswani et al., "Attention Is All You Need", Section 3.2; Su et al., "RoFormer", Section 3.2.2.
     """
 
-    def __init__(self, dim: int, heads: int, qkv_bias: bool = True, rotary: float | None = None) -> None:
+    def __init__(
+        self, dim: int, heads: int, qkv_bias: bool = True, rotary: float | None = None, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         if dim % heads:
             raise ValueError(f"width {dim} is not divisible by {heads} heads")
         self.heads = heads
         self.rotary = rotary
+        self.dropout = dropout
         self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, offsets: Tensor | None = None, last: int | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, offsets: Tensor | None = None, last: int | None = None, bias: Tensor | None = None
+    ) -> Tensor:
+        dropout = self.dropout if self.training else 0.0
+        if offsets is not None and (bias is not None or dropout):
+            raise ValueError("an attention bias and attention dropout are for dense tokens (B, N, C)")
         query, key, value = self._project(x, last)  # (..., tokens, heads, width)
         if self.rotary is not None:
             positions = torch.arange(len(x) if offsets is not None else x.shape[1], device=x.device)
@@ -48,7 +62,9 @@ class Attention(nn.Module):
             key = rotate(key, positions, self.rotary)
         if offsets is None:
             query, key, value = (t.transpose(1, 2) for t in (query, key, value))
-            mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
+            if bias is not None:
+                bias = (bias if last is None else bias[:, :, -last:]).to(query.dtype)
+            mixed = F.scaled_dot_product_attention(query, key, value, bias, dropout).transpose(1, 2)
         else:
             mixed = packed_attention(query, key, value, offsets)
         return self.proj(mixed.flatten(-2))

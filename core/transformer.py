@@ -46,25 +46,39 @@ class Mlp(nn.Module):
 
 
 class Block(nn.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x)), each branch under stochastic depth.
+    """x + attention(norm(x)), then x + mlp(norm(x)), each branch under dropout and stochastic depth.
 
     Source: Vaswani et al. 2017, Section 3.1, in the pre-norm order of Xiong et al. 2020, Figure 1b.
     """
 
     def __init__(
-        self, dim: int, heads: int, mlp_ratio: float, qkv_bias: bool, drop_path: float, rotary: float | None
+        self,
+        dim: int,
+        heads: int,
+        mlp_ratio: float,
+        qkv_bias: bool,
+        drop_path: float,
+        rotary: float | None,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
-        self.attn = Attention(dim, heads, qkv_bias, rotary)
+        self.attn = Attention(dim, heads, qkv_bias, rotary, attention_dropout)
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = Mlp(dim, int(dim * mlp_ratio))
         self.drop_path = StochasticDepth(drop_path)
+        self.dropout = dropout
 
-    def forward(self, x: Tensor, offsets: Tensor | None = None, last: int | None = None) -> Tensor:
-        mixed = self.attn(self.norm1(x), offsets, last)
+    def forward(
+        self, x: Tensor, offsets: Tensor | None = None, last: int | None = None, bias: Tensor | None = None
+    ) -> Tensor:
+        mixed = self._drop(self.attn(self.norm1(x), offsets, last, bias))
         x = (x if last is None else x[:, -last:]) + self.drop_path(mixed, offsets)
-        return x + self.drop_path(self.mlp(self.norm2(x)), offsets)
+        return x + self.drop_path(self._drop(self.mlp(self.norm2(x))), offsets)
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training) if self.dropout else x
 
 
 class Transformer(nn.Module):
@@ -78,11 +92,14 @@ class Transformer(nn.Module):
         qkv_bias: bias of query, key and value projections.
         drop_path: stochastic depth of the last block; earlier ones grow linearly from 0.
         rotary: base of rotary embeddings, None for none.
+        dropout: of the output of every attention and every MLP.
+        attention_dropout: of the attention weights.
 
     Shapes: ``forward(x, position=None, offsets=None)``: (B, N, C) -> (B, N, C), packed (T, C) with offsets -> (T, C).
     ``position``, shaped like x, is added to the input of *every* block, as the Point-BERT family does; add it to x
     yourself for the usual once. With ``last=n`` the outputs of a dense batch's last n tokens are given, (B, n, C), and the
-    last block computes no others. ``layers(...)`` yields the output of each block, before the final norm.
+    last block computes no others. ``bias`` goes to the attention of every block (:class:`core.attention.Attention`).
+    ``layers(...)`` yields the output of each block, before the final norm.
     """
 
     def __init__(
@@ -94,25 +111,40 @@ class Transformer(nn.Module):
         qkv_bias: bool = True,
         drop_path: float = 0.0,
         rotary: float | None = None,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if depth < 1:
             raise ValueError(f"a transformer has at least one block, got depth {depth}")
         rates = torch.linspace(0, drop_path, depth, device="cpu").tolist()  # so that a model can be built on meta
-        self.blocks = nn.ModuleList(Block(dim, heads, mlp_ratio, qkv_bias, rate, rotary) for rate in rates)
+        self.blocks = nn.ModuleList(
+            Block(dim, heads, mlp_ratio, qkv_bias, rate, rotary, dropout, attention_dropout) for rate in rates
+        )
         self.norm = nn.LayerNorm(dim)
 
     def forward(
-        self, x: Tensor, position: Tensor | None = None, offsets: Tensor | None = None, last: int | None = None
+        self,
+        x: Tensor,
+        position: Tensor | None = None,
+        offsets: Tensor | None = None,
+        last: int | None = None,
+        bias: Tensor | None = None,
     ) -> Tensor:
-        return self.norm(self.layers(x, position, offsets, last)[-1])
+        return self.norm(self.layers(x, position, offsets, last, bias)[-1])
 
     def layers(
-        self, x: Tensor, position: Tensor | None = None, offsets: Tensor | None = None, last: int | None = None
+        self,
+        x: Tensor,
+        position: Tensor | None = None,
+        offsets: Tensor | None = None,
+        last: int | None = None,
+        bias: Tensor | None = None,
     ) -> list[Tensor]:
         """Outputs of all blocks in order, each shaped like x but for the last one under ``last``, not normalised."""
         outputs = []
         for number, block in enumerate(self.blocks, 1):
-            x = block(x if position is None else x + position, offsets, last if number == len(self.blocks) else None)
+            final = number == len(self.blocks)
+            x = block(x if position is None else x + position, offsets, last if final else None, bias)
             outputs.append(x)
         return outputs

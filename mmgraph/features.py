@@ -13,15 +13,17 @@ from torch import Tensor
 from core.config import from_dict
 from core.errors import UserError
 from core.evaluation.metrics import MeanStd, mean_std
-from core.random import derive_seed
+from core.random import derive_seed, generator
 from core.reporting.tables import Table
 from core.saving import resolve
 from core.training.run import RunFolder
 from mmgraph.categories import count_categories, one_hot
 from mmgraph.config import GraphProbeConfig, NodeProbeConfig
+from mmgraph.data.ego import EgoSet
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.graph import join
 from mmgraph.models import load_model
+from mmgraph.models.gmae import GMAE
 from mmgraph.probes import pool, probe_graphs, probe_nodes, probe_nodes_by
 
 BATCH = 256  # graphs
@@ -84,7 +86,24 @@ def load_encoder_on(source: str | Path, device: str) -> Any:
 @torch.no_grad()
 def embed_nodes(model: Any, data: NodeSet) -> Tensor:
     """(T, C) embeddings, in evaluation mode."""
+    if isinstance(model, GMAE):
+        return embed_roots(model, EgoSet(data, model.config.neighbours))
     return model.eval().encode(data.graph.to(device_of(model))).float().cpu()
+
+
+@torch.no_grad()
+def embed_roots(model: GMAE, data: EgoSet) -> Tensor:
+    """(T, C) embeddings of all nodes, each the root of several ego-graphs over which it is averaged; always the same draws."""
+    device = next(model.eval().parameters()).device
+    found = []
+    for start in range(0, len(data), BATCH):
+        nodes = range(start, min(start + BATCH, len(data)))
+        total = torch.zeros(len(nodes), model.config.dim)
+        for view in range(model.config.views):
+            egos = data.collate([data.sample(node, generator(view, node, "embed")) for node in nodes]).to(device)
+            total += model.encode(egos)[egos.offsets[:-1]].float().cpu()
+        found.append(total / model.config.views)
+    return torch.cat(found)
 
 
 @torch.no_grad()

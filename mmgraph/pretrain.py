@@ -6,17 +6,20 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from core.training.data import make_plan
+from core.training.data import TrainingData, make_plan
 from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
 from core.training.selection import BestWeights
 from mmgraph.config import MaskGAERecipe, MGAERecipe, Recipe
+from mmgraph.data.ego import EgoSet
 from mmgraph.data.links import split_links
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.sources import load
+from mmgraph.data.structured import StructuredSet
 from mmgraph.graph import Graphs, join
 from mmgraph.links import score_links
 from mmgraph.models import load_model, new_model
+from mmgraph.models.gmae import GMAE
 from mmgraph.models.graphmae2 import GraphMAE2
 from mmgraph.models.maskgae import MaskGAE
 from mmgraph.models.mgae import MGAE
@@ -51,9 +54,10 @@ def pretrain(
         said = describe_data(given, recipe.data)
         if isinstance(recipe, MaskGAERecipe | MGAERecipe) and isinstance(given, NodeSet):
             return link_job(model, given, recipe, folder, said, main)
-        job = Job(model, given, masked_step(model), said)
+        samples = training_data(model, given)
+        job = Job(model, samples, masked_step(model), said)
         if isinstance(model, GraphMAE2):
-            steps = make_plan(len(given), recipe.train, 1).steps_per_epoch
+            steps = make_plan(len(samples), recipe.train, 1).steps_per_epoch
             job = job._replace(before_step=model.teacher_follows(steps))
         return job
 
@@ -81,6 +85,15 @@ def link_job(
         return best.after_epoch(epoch) if due else None
 
     return Job(model, split, masked_step(model), said, after_epoch=after_epoch, finish=best.restore)
+
+
+def training_data(model: Any, data: NodeSet | GraphSet) -> TrainingData:
+    """What a model trains on: the set itself, or for a transformer over all pairs of nodes small graphs with their paths."""
+    if not isinstance(model, GMAE):
+        return data
+    if isinstance(data, NodeSet):
+        return EgoSet(data, model.config.neighbours)
+    return StructuredSet(data, model.config.largest)
 
 
 def all_graphs(data: NodeSet | GraphSet) -> Graphs:

@@ -10,15 +10,15 @@ from core.config import at_least
 
 @dataclass
 class OptimConfig:
-    """Optimiser, warm-up and cosine decay. These settings change results."""
+    """Optimiser, warm-up and decay of the learning rate. These settings change results."""
 
     algorithm: Literal["adamw", "adam"] = "adamw"
     """AdamW with decay of weights only, or Adam with an L2 penalty on everything, as papers on graphs use it."""
 
     lr: float = 1e-3
     """Peak learning rate."""
-    schedule: Literal["cosine", "constant"] = "cosine"
-    """After the warm-up: cosine down to min_lr, or no change."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """After the warm-up: cosine or a straight line down to min_lr, or no change."""
     weight_decay: float = 0.05
     """Decay of weights."""
     decay: Literal["weights", "all"] = "weights"
@@ -30,7 +30,7 @@ class OptimConfig:
     warmup_lr: float = 1e-6
     """Learning rate at which the warm-up starts."""
     min_lr: float = 1e-6
-    """Learning rate at which the cosine ends."""
+    """Learning rate at which the cosine or the line ends."""
     lr_update: Literal["epoch", "step"] = "step"
     """Change the learning rate every step, or once an epoch as the Point-BERT family does."""
     clip_norm: float | None = None

@@ -45,12 +45,13 @@ def new_optimizer(model: nn.Module, config: OptimConfig, fused: bool = True) -> 
 
 
 def learning_rate(config: OptimConfig, epoch: float, epochs: int) -> float:
-    """Learning rate after ``epoch`` (fractional) of ``epochs``: linear warm-up, then cosine.
+    """Learning rate after ``epoch`` (fractional) of ``epochs``: linear warm-up, then cosine, line or constant.
 
-    The cosine runs over all epochs, warm-up included, as timm's CosineLRScheduler does with ``warmup_prefix=False``;
-    with ``lr_update="epoch"`` the fraction of an epoch is dropped.
+    The cosine runs over all epochs, warm-up included, as timm's CosineLRScheduler does with ``warmup_prefix=False``.
+    The line begins at the end of the warm-up, as the polynomial decay of power 1 of fairseq and Graphormer does. With
+    ``lr_update="epoch"`` the fraction of an epoch is dropped.
 
-    Source: Loshchilov and Hutter, "SGDR", Eq. 5; tools/builder.py of Point-MAE's official code.
+    Source: Loshchilov and Hutter, "SGDR", Eq. 5; tools/builder.py of Point-MAE's official code; lr.py of GMAE's.
     """
     if config.lr_update == "epoch":
         epoch = math.floor(epoch)
@@ -58,4 +59,7 @@ def learning_rate(config: OptimConfig, epoch: float, epochs: int) -> float:
         return config.warmup_lr + (config.lr - config.warmup_lr) * epoch / config.warmup_epochs
     if config.schedule == "constant":
         return config.lr
+    if config.schedule == "linear":
+        left = (epochs - epoch) / max(epochs - config.warmup_epochs, 1e-9)
+        return config.min_lr + (config.lr - config.min_lr) * min(max(left, 0.0), 1.0)
     return config.min_lr + (config.lr - config.min_lr) * (1 + math.cos(math.pi * min(epoch / epochs, 1.0))) / 2

@@ -3,6 +3,7 @@
 from mmgraph.config.attr_masking import AttrMaskingConfig, AttrMaskingRecipe
 from mmgraph.config.encoder import GraphEncoderConfig
 from mmgraph.config.finetune import GraphClassifierConfig, GraphFinetuneRecipe
+from mmgraph.config.gmae import GMAEConfig, GMAERecipe
 from mmgraph.config.graphmae import GraphMAEConfig, GraphMAERecipe
 from mmgraph.config.graphmae2 import GraphMAE2Config, GraphMAE2Recipe
 from mmgraph.config.links import LinksConfig
@@ -10,10 +11,11 @@ from mmgraph.config.maskgae import EdgeMaskConfig, MaskGAEConfig, MaskGAERecipe
 from mmgraph.config.mgae import MGAEConfig, MGAERecipe
 from mmgraph.config.probes import GraphProbeConfig, NodeProbeConfig
 
-Recipe = AttrMaskingRecipe | GraphMAERecipe | GraphMAE2Recipe | MaskGAERecipe | MGAERecipe
+Recipe = AttrMaskingRecipe | GMAERecipe | GraphMAERecipe | GraphMAE2Recipe | MaskGAERecipe | MGAERecipe
 
 RECIPES: dict[str, type[Recipe]] = {
     "attr_masking": AttrMaskingRecipe,
+    "gmae": GMAERecipe,
     "graphmae": GraphMAERecipe,
     "graphmae2": GraphMAE2Recipe,
     "maskgae": MaskGAERecipe,
@@ -26,6 +28,8 @@ __all__ = [
     "AttrMaskingConfig",
     "AttrMaskingRecipe",
     "EdgeMaskConfig",
+    "GMAEConfig",
+    "GMAERecipe",
     "GraphClassifierConfig",
     "GraphEncoderConfig",
     "GraphFinetuneRecipe",

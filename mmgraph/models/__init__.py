@@ -18,12 +18,13 @@ def classes() -> tuple[type, ...]:
     """All models of mmgraph; each has a configuration of its own kind."""
     from mmgraph.models.attr_masking import AttrMasking
     from mmgraph.models.classifier import GraphClassifier
+    from mmgraph.models.gmae import GMAE
     from mmgraph.models.graphmae import GraphMAE
     from mmgraph.models.graphmae2 import GraphMAE2
     from mmgraph.models.maskgae import MaskGAE
     from mmgraph.models.mgae import MGAE
 
-    return (AttrMasking, GraphClassifier, GraphMAE, GraphMAE2, MaskGAE, MGAE)
+    return (AttrMasking, GMAE, GraphClassifier, GraphMAE, GraphMAE2, MaskGAE, MGAE)
 
 
 def converters() -> dict[type, Callable[[dict[str, Tensor]], dict[str, Tensor]]]:

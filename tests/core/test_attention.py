@@ -109,3 +109,37 @@ def test_unusable_widths() -> None:
         Attention(7, 2)
     with pytest.raises(ValueError, match="even head width"):
         rotate(torch.zeros(2, 1, 3), torch.arange(2))
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (1, 3), (2, 1)])
+def test_a_bias_is_added_to_the_scores(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    layer, x = Attention(6, 3).double(), torch.randn(2, 4, 6, dtype=torch.float64)
+    bias = torch.randn(*shape, 4, 4, dtype=torch.float64, requires_grad=True)
+    q, k, v = (t.unflatten(-1, (3, 2)).transpose(1, 2) for t in layer.qkv(x).split(6, -1))
+    weights = (q @ k.transpose(-1, -2) / math.sqrt(2) + bias).softmax(-1)
+    expected = layer.proj((weights @ v).transpose(1, 2).flatten(-2))
+    result = layer(x, bias=bias)
+    torch.testing.assert_close(result, expected)
+    torch.testing.assert_close(layer(x, last=2, bias=bias), expected[:, -2:])
+    found, right = (torch.autograd.grad(y.square().sum(), bias, retain_graph=True)[0] for y in (result, expected))
+    torch.testing.assert_close(found, right)
+    with pytest.raises(ValueError, match="dense tokens"):
+        layer(x[0], torch.tensor([0, 4]), bias=bias)
+
+
+def test_tokens_that_a_bias_cuts_off_change_nothing() -> None:
+    torch.manual_seed(0)
+    layer, x = Attention(6, 3).double(), torch.randn(2, 4, 6, dtype=torch.float64)
+    bias = torch.zeros(1, 1, 4, 4, dtype=torch.float64)
+    bias[..., 3] = -torch.inf
+    torch.testing.assert_close(layer(x, bias=bias)[:, :3], layer(x[:, :3]))
+
+
+def test_dropout_of_attention_weights() -> None:
+    torch.manual_seed(0)
+    layer, x = Attention(6, 3, dropout=0.5), torch.randn(2, 4, 6)
+    assert not torch.equal(layer(x), layer(x))
+    assert torch.equal(layer.eval()(x), layer(x))
+    with pytest.raises(ValueError, match="dense tokens"):
+        layer.train()(x[0], torch.tensor([0, 4]))

@@ -141,3 +141,22 @@ def test_the_last_tokens_alone_are_those_of_all(rotary: float | None, qkv_bias: 
         strict=True,
     ):
         torch.testing.assert_close(a, b)
+
+
+def test_a_bias_reaches_every_block() -> None:
+    model, x, bias = make(), draw(2, 5, 8), draw(2, 2, 5, 5)
+    one = model.blocks[0](x, bias=bias)
+    two = model.blocks[1](one, bias=bias)
+    torch.testing.assert_close(model(x, bias=bias), model.norm(two))
+    torch.testing.assert_close(model(x, bias=bias, last=2), model.norm(two)[:, -2:])
+    assert not torch.allclose(model(x, bias=bias), model(x), atol=1e-3)
+
+
+def test_dropout_acts_in_training_on_the_branches_alone() -> None:
+    torch.manual_seed(0)
+    model, x = Transformer(8, 2, 2, dropout=0.5), torch.randn(2, 5, 8)
+    assert not torch.equal(model(x), model(x))
+    assert torch.equal(model.eval()(x), model(x))
+    block = Block(8, 2, 2.0, True, 0.0, None, dropout=1 - 1e-9).double().train()
+    tokens = draw(3, 5, 8)
+    assert torch.equal(block(tokens), tokens)

@@ -84,6 +84,13 @@ def test_schedule_at_its_ends() -> None:
     assert rates == sorted(rates, reverse=True)
 
 
+@given(epoch=st.floats(0, EPOCHS + 5))
+def test_a_line_begins_at_the_end_of_the_warm_up(epoch: float) -> None:
+    line = OptimConfig(lr=1.0, warmup_lr=0.1, min_lr=0.01, warmup_epochs=4, schedule="linear")
+    expected = 0.1 + 0.9 * epoch / 4 if epoch < 4 else max(1 - 0.99 * (epoch - 4) / (EPOCHS - 4), 0.01)
+    assert learning_rate(line, epoch, EPOCHS) == pytest.approx(expected)
+
+
 def test_adam_decays_everything_through_the_gradient() -> None:
     model = nn.Linear(2, 1)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}

@@ -1,0 +1,98 @@
+"""One large graph as many small ones: a node and some of what is around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mmgraph.data.sets import NodeSet
+from mmgraph.graph import Graphs, join
+from mmgraph.ops.pattern import Pattern
+from mmgraph.structure import StructuredGraphs, with_structure
+
+Ints = NDArray[np.int64]
+
+
+class Ego(NamedTuple):
+    """``nodes`` (n,) of the large graph, the root first; ``row`` and ``column`` (e,), edges from column to row in ``nodes``."""
+
+    nodes: Ints
+    row: Ints
+    column: Ints
+
+
+class EgoSet:
+    """The ego-graphs of all nodes of a graph; every sample draws its neighbours anew.
+
+    Args:
+        data: the graph; it stays as it is.
+        sizes: neighbours to draw, by hop; a node with fewer gives all it has.
+
+    Source: data.py of GMAE's official code for nodes, which draws by torch_geometric's NeighborSampler.
+    """
+
+    def __init__(self, data: NodeSet, sizes: Sequence[int]) -> None:
+        self.data = data
+        self.sizes = tuple(sizes)
+        pattern, _ = Pattern.of_edges(data.graph.edge_index.cpu(), len(data.graph.x))
+        self.start: Ints = pattern.start.numpy()
+        self.column: Ints = pattern.column.numpy()
+
+    def __len__(self) -> int:
+        """Number of nodes."""
+        return len(self.data.graph.x)
+
+    def sample(self, index: int, generator: torch.Generator) -> Graphs:
+        """The ego-graph of a node, its edges both ways; the node itself is its first."""
+        ego = draw_ego(self.start, self.column, index, self.sizes, generator)
+        ends = np.concatenate([np.stack([ego.row, ego.column]), np.stack([ego.column, ego.row])], 1)
+        size = len(ego.nodes)
+        source, target = np.divmod(np.unique(ends[0] * size + ends[1]), size)
+        x = self.data.graph.x
+        return Graphs(x[torch.from_numpy(ego.nodes).to(x.device)], torch.from_numpy(np.stack([source, target])))
+
+    def collate(self, samples: Sequence[Graphs]) -> StructuredGraphs:
+        return with_structure(join(samples))
+
+
+def draw_ego(start: Ints, column: Ints, root: int, sizes: Sequence[int], generator: torch.Generator) -> Ego:
+    """Draw the surroundings of a node, hop by hop.
+
+    At every hop *each* node found so far draws neighbours anew, the root among them; only the edges of the last hop's
+    draws are kept, as in the official code. So a root with more neighbours than it may draw can lose the edge to one that
+    it drew first.
+
+    Args:
+        start: (T + 1,), where each node's neighbours begin in ``column`` (E,).
+        root: where to begin.
+        sizes: most neighbours to draw for a node, by hop.
+        generator: on the CPU.
+    """
+    nodes = np.array([root], dtype=np.int64)
+    row = there = np.zeros(0, dtype=np.int64)
+    for size in sizes:
+        row, neighbour = draw_neighbours(start, column, nodes, size, generator)
+        _, first, inverse = np.unique(np.concatenate([nodes, neighbour]), return_index=True, return_inverse=True)
+        rank = first.argsort().argsort()  # in the order in which they were found
+        local = rank[inverse.ravel()]
+        there = local[len(nodes) :]
+        nodes = np.concatenate([nodes, neighbour])[np.sort(first)]
+    return Ego(nodes, row, there)
+
+
+def draw_neighbours(start: Ints, column: Ints, nodes: Ints, size: int, generator: torch.Generator) -> tuple[Ints, Ints]:
+    """At most ``size`` neighbours of each of some nodes, uniformly, without repetition.
+
+    Returns:
+        Where in ``nodes`` each draw belongs, ascending, and the neighbour: (e,) and (e,).
+    """
+    counts = start[nodes + 1] - start[nodes]
+    before = counts.cumsum() - counts
+    row = np.repeat(np.arange(len(nodes)), counts)
+    order = np.lexsort((torch.rand(len(row), generator=generator).numpy(), row))
+    kept = order[np.arange(len(row)) - before[row] < size]
+    return row[kept], column[start[nodes][row[kept]] + kept - before[row[kept]]]
