@@ -12,7 +12,7 @@ import pytest
 
 from core.cli.app import run
 from core.cli.options import new_parser
-from core.cli.recipes import find_recipe, kind_of, parse_recipe
+from core.cli.recipes import all_recipes, find_recipe, kind_of, parse_recipe
 from core.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -87,7 +87,7 @@ def test_command_line_parses(where: str, words: list[str], capsys: pytest.Captur
         rest = [ANY[words[0]] if verb == "pretrain" else "runs/mine", *rest]
     if "--help" not in rest:
         parse(verb, rest, words[0])
-    assert options(rest) <= options(help_of(words[0], verb, capsys).split()), where
+    assert options(rest) <= options(help_of(words[0], verb, rest, capsys).split()), where
 
 
 ANY = {"mm3d": "demo", "mmgraph": "graphmae_cora"}  # a recipe of each room
@@ -111,9 +111,11 @@ def parse(verb: str, words: list[str], script: str = "mm3d") -> None:
         parser.parse_args(words)
 
 
-def help_of(script: str, verb: str, capsys: pytest.CaptureFixture[str]) -> str:
+def help_of(script: str, verb: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The help of a command; that of pretraining depends on the recipe, which is the first of the words."""
     cli = importlib.import_module(f"{script}.cli")
-    before = {"pretrain": [ANY[script]], "finetune": ["RUN"]}.get(verb, [])
+    named = bool(words) and words[0] in {recipe.name for recipe in all_recipes(script)}
+    before = {"pretrain": [words[0] if named else ANY[script]], "finetune": ["RUN"]}.get(verb, [])
     with pytest.raises(SystemExit) as stopped:
         run(script, cli.ABOUT, cli.COMMANDS, [verb, *before, "--help"])
     assert stopped.value.code == 0

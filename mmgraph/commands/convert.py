@@ -39,7 +39,7 @@ def convert(checkpoint: str, recipe: str, out: str | None = None) -> None:
         )
     state = state_dict_of(load_foreign(checkpoint), checkpoint)
     try:
-        weights = known[type(model)](state)
+        weights = known[type(model)](state, model)
     except UserError as error:
         raise UserError(f"{checkpoint}: {error}") from error
     load_strictly(model, weights, checkpoint)

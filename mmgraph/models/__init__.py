@@ -27,12 +27,28 @@ def classes() -> tuple[type, ...]:
     return (AttrMasking, GMAE, GraphClassifier, GraphMAE, GraphMAE2, MaskGAE, MGAE)
 
 
-def converters() -> dict[type, Callable[[dict[str, Tensor]], dict[str, Tensor]]]:
-    """Models whose official state dicts `mmgraph convert` takes, and the functions from official names to ours."""
-    from mmgraph.models import graphmae_official
+def converters() -> dict[type, Callable[[dict[str, Tensor], Any], dict[str, Tensor]]]:
+    """Models whose official state dicts `mmgraph convert` takes: functions from official names and our model to our names."""
+    from mmgraph.models import (
+        attr_masking_official,
+        gmae_official,
+        graphmae2_official,
+        graphmae_official,
+        maskgae_official,
+    )
+    from mmgraph.models.attr_masking import AttrMasking
+    from mmgraph.models.gmae import GMAE
     from mmgraph.models.graphmae import GraphMAE
+    from mmgraph.models.graphmae2 import GraphMAE2
+    from mmgraph.models.maskgae import MaskGAE
 
-    return {GraphMAE: graphmae_official.from_official}
+    return {
+        AttrMasking: attr_masking_official.with_heads,
+        GMAE: lambda weights, model: gmae_official.from_official(weights, model.config),
+        GraphMAE: lambda weights, model: graphmae_official.from_official(weights),
+        GraphMAE2: lambda weights, model: graphmae2_official.from_official(weights, model.config),
+        MaskGAE: lambda weights, model: maskgae_official.from_official(weights, model.config),
+    }
 
 
 def new_model(config: Any) -> Any:

@@ -47,6 +47,16 @@ def to_official(weights: Mapping[str, Tensor], config: AttrMaskingConfig) -> dic
     return _renamed(weights, {ours: official for official, ours in module_names(config).items()}, "AttrMasking")
 
 
+def with_heads(weights: Mapping[str, Tensor], model: AttrMasking) -> dict[str, Tensor]:
+    """Official names to ours for a whole model: heads that the official file lacks stay as they are in the model.
+
+    Raises:
+        UserError: as :func:`from_official`.
+    """
+    own = {name: tensor for name, tensor in model.state_dict().items() if name.startswith("objectives.")}
+    return own | from_official(weights, model.config)
+
+
 def load_official(weights: Mapping[str, Tensor], source: str, mask_edges: bool = False) -> AttrMasking:
     """A model in evaluation mode with the weights of an official checkpoint, its sizes taken from theirs.
 
@@ -66,8 +76,7 @@ def load_official(weights: Mapping[str, Tensor], source: str, mask_edges: bool =
     except (LookupError, ValueError) as error:
         raise UserError(f"{source}: not a checkpoint of pretrain-gnns' GIN for molecules ({error})") from error
     model = AttrMasking(config)
-    fresh = {name: tensor for name, tensor in model.state_dict().items() if name.startswith("objectives.")}
-    load_strictly(model, fresh | from_official(weights, config), source)
+    load_strictly(model, with_heads(weights, model), source)
     model.eval()
     return model
 

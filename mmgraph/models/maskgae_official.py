@@ -7,22 +7,24 @@ import re
 from torch import Tensor
 
 from core.errors import UserError
+from mmgraph.config import MaskGAEConfig
 
 LAYERS = {"0": "inner", "1": "outer"}
 
 
-def from_official(weights: dict[str, Tensor], degree: bool = True) -> dict[str, Tensor]:
+def from_official(weights: dict[str, Tensor], config: MaskGAEConfig) -> dict[str, Tensor]:
     """Official names to ours.
 
     Args:
-        degree: the model has the degree loss; without it the official decoder, which is there all the same, is left out.
+        config: of the model that is to have them. Without a degree loss the official decoder, which is there all the same, is
+            left out.
 
     Raises:
         UserError: an entry that MaskGAE with graph convolution and two layers in its decoders does not have.
     """
     found = {}
     for name, tensor in weights.items():
-        if not degree and name.startswith("degree_decoder."):
+        if not config.degree_weight and name.startswith("degree_decoder."):
             continue
         ours = _ours(name)
         if ours is None:

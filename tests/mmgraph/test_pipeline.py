@@ -276,6 +276,25 @@ def test_a_state_dict_of_the_official_code(shared: Path, tmp_path: Path) -> None
     torch.testing.assert_close(made, golden["embed/clean"], rtol=1e-5, atol=1e-5)
 
 
+def test_state_dicts_of_other_official_codes(shared: Path, tmp_path: Path) -> None:
+    """MaskGAE, and the GNN alone of pretrain-gnns, whose heads then are fresh."""
+    sizes = {"width": 24, "dim": 32, "out": 16, "depth": 2, "decoder_dim": 12}
+    chem = {"dim": 32, "depth": 5, "node_vocabulary": [119, 3], "edge_vocabulary": [4, 3]}
+    for name, recipe, key, ours in (
+        ("maskgae", {"system": "maskgae", "model": sizes}, "encoder.bns.1.bias", "encoder.norms.1.bias"),
+        ("pretrain_gnns_gin", {"system": "attr_masking", "model": chem}, "gnns.3.mlp.0.bias",
+         "encoder.stack.layers.3.inner.bias"),
+    ):  # fmt: skip
+        with np.load(shared / f"golden/{name}.npz") as file:
+            state = {
+                n.removeprefix("weight/"): torch.from_numpy(file[n]) for n in file.files if n.startswith("weight/")
+            }
+        torch.save(state, tmp_path / f"{name}.pt")
+        made = write_recipe(tmp_path / f"{name}.yaml", recipe)
+        done(command("convert", tmp_path / f"{name}.pt", made, "--out", tmp_path / name))
+        assert torch.equal(load_tensors(tmp_path / name / "weights.safetensors")[ours], state[key])
+
+
 def test_data_from_python(tmp_path: Path) -> None:
     """Pretraining and fine-tuning on what the user holds in memory."""
     from core.cli.recipes import build_recipe, read_recipe

@@ -31,7 +31,7 @@ class Golden:
         self.arrays = np.load(folder / "golden" / "maskgae.npz")
         self.model = MaskGAE(GOLDEN)
         official = {key.removeprefix("weight/"): self[key] for key in self.arrays if key.startswith("weight/")}
-        self.model.load_state_dict(from_official(official))
+        self.model.load_state_dict(from_official(official, GOLDEN))
         self.graphs = Graphs(self["in/x"], self["in/edge_index"])
         drawn = self["draw/edge_masked"]
         keys = self.graphs.edge_index[0] * 40 + self.graphs.edge_index[1]
@@ -136,4 +136,4 @@ def test_it_is_saved_and_loaded(square: Graphs, tmp_path: Path) -> None:
 
 def test_foreign_weights_are_named() -> None:
     with pytest.raises(UserError, match=r"encoder\.emb\.weight is not an entry"):
-        from_official({"encoder.emb.weight": torch.zeros(1)})
+        from_official({"encoder.emb.weight": torch.zeros(1)}, GOLDEN)
