@@ -22,13 +22,19 @@ class Graphs:
         edge_index: (2, E) int64, source and target of directed edges; an undirected edge is there twice.
         offsets: (B + 1,) int64, where the nodes of each graph start; None for a single graph.
         edge_attr: (E, B) int64 categories of the edges, or None.
+        roots: (R,) int64, the nodes that a sampled subgraph was drawn around; None for all nodes.
 
     Raises:
         ValueError: shapes, types or indices that do not fit together.
     """
 
     def __init__(
-        self, x: Tensor, edge_index: Tensor, offsets: Tensor | None = None, edge_attr: Tensor | None = None
+        self,
+        x: Tensor,
+        edge_index: Tensor,
+        offsets: Tensor | None = None,
+        edge_attr: Tensor | None = None,
+        roots: Tensor | None = None,
     ) -> None:
         if x.ndim != 2 or edge_index.ndim != 2 or len(edge_index) != 2:
             raise ValueError(f"features {tuple(x.shape)}, edges {tuple(edge_index.shape)}; expected (T, F) and (2, E)")
@@ -37,6 +43,7 @@ class Graphs:
         self.x = x
         self.edge_index = edge_index
         self.edge_attr = edge_attr
+        self.roots = roots
         self.offsets = torch.tensor([0, len(x)], device=x.device) if offsets is None else offsets
         if int(self.offsets[-1]) != len(x):
             raise ValueError(f"offsets end at {int(self.offsets[-1])}, there are {len(x)} nodes")
@@ -71,7 +78,8 @@ class Graphs:
         if self.x.device == torch.device(device):
             return self
         attributes = None if self.edge_attr is None else self.edge_attr.to(device)
-        return Graphs(self.x.to(device), self.edge_index.to(device), self.offsets.to(device), attributes)
+        roots = None if self.roots is None else self.roots.to(device)
+        return Graphs(self.x.to(device), self.edge_index.to(device), self.offsets.to(device), attributes, roots)
 
 
 def join(graphs: Sequence[Graphs]) -> Graphs:
@@ -83,6 +91,9 @@ def join(graphs: Sequence[Graphs]) -> Graphs:
     attributes = [g.edge_attr for g in graphs if g.edge_attr is not None]
     if attributes and len(attributes) < len(graphs):
         raise ValueError("some of the graphs have edge attributes, others have none")
+    roots = [g.roots + at for g, at in zip(graphs, before, strict=True) if g.roots is not None]
+    if roots and len(roots) < len(graphs):
+        raise ValueError("some of the graphs have roots, others have none")
     return Graphs(
         torch.cat([g.x for g in graphs]),
         torch.cat([g.edge_index + at for g, at in zip(graphs, before, strict=True)], 1),
@@ -90,6 +101,7 @@ def join(graphs: Sequence[Graphs]) -> Graphs:
             [torch.zeros(1, dtype=torch.int64), *(g.offsets[1:] + at for g, at in zip(graphs, before, strict=True))]
         ),
         torch.cat(attributes) if attributes else None,
+        torch.cat(roots) if roots else None,
     )
 
 

@@ -3,6 +3,7 @@
 from mmgraph.config.encoder import GraphEncoderConfig
 from mmgraph.config.graphmae import GraphMAEConfig, GraphMAERecipe
 from mmgraph.config.probes import GraphProbeConfig, NodeProbeConfig
+from mmgraph.config.sampling import SamplingConfig
 
 RECIPES = {"graphmae": GraphMAERecipe}
 """Dataclasses of the recipes by the word after ``system:``."""
@@ -14,4 +15,5 @@ __all__ = [
     "GraphMAERecipe",
     "GraphProbeConfig",
     "NodeProbeConfig",
+    "SamplingConfig",
 ]
