@@ -6,9 +6,13 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from core.errors import UserError
+from core.training.data import TrainingData
 from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
-from mmgraph.config import GraphMAERecipe
+from mmgraph.config import GraphMAERecipe, SamplingConfig
+from mmgraph.data.inductive import PARTS, InductiveSet
+from mmgraph.data.sampling import SampledNodes
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.sources import load
 from mmgraph.graph import Graphs
@@ -28,22 +32,41 @@ def pretrain(recipe: GraphMAERecipe, out: str | Path, resume: bool = False, head
         UserError: bad data or settings, or a folder that holds another run.
     """
     data = load(recipe.data)
+    samples = training_data(data, recipe.sampling, recipe.train.seed)
 
     def make(main: bool) -> Job:
         model = new_model(recipe.model)
         model.check(first_graph(data), recipe.data)
-        return Job(model, data, masked_step(model), describe_data(data, recipe.data))
+        return Job(model, samples, masked_step(model), describe_data(data, recipe.data))
 
     return run_training(RunFolder(out), dataclasses.asdict(recipe), resume, header, recipe, make)
 
 
-def first_graph(data: NodeSet | GraphSet) -> Graphs:
+def training_data(data: NodeSet | GraphSet | InductiveSet, sampling: SamplingConfig, seed: int) -> TrainingData:
+    """The data itself, or subgraphs of it.
+
+    Raises:
+        UserError: subgraphs are asked for of many graphs.
+    """
+    if not sampling.roots:
+        return data
+    if not isinstance(data, NodeSet):
+        raise UserError(f"sampling.roots {sampling.roots}: {data.name} is many graphs; train.batch_size deals them")
+    return SampledNodes(data, sampling, seed)
+
+
+def first_graph(data: NodeSet | GraphSet | InductiveSet) -> Graphs:
     """The graph, or the first of many: all have the same kind of features."""
+    if isinstance(data, InductiveSet):
+        return data.train.graphs[0]
     return data.graph if isinstance(data, NodeSet) else data.graphs[0]
 
 
-def describe_data(data: NodeSet | GraphSet, source: str) -> dict[str, Any]:
+def describe_data(data: NodeSet | GraphSet | InductiveSet, source: str) -> dict[str, Any]:
     """What a run folder says of its data."""
+    if isinstance(data, InductiveSet):
+        sizes = {name: [len(g.x) for g in part.graphs] for name, part in zip(PARTS, data.parts, strict=True)}
+        return {"data": {"source": source, "nodes": sizes}}
     if isinstance(data, NodeSet):
         said = {"nodes": len(data.graph.x), "edges": data.graph.edge_index.shape[1]}
     else:

@@ -12,7 +12,8 @@ from core.reporting.tables import Table
 def probe(run: str, data: str | None = None, controls: bool = True, out: str | None = None) -> None:
     """Probe frozen embeddings by the protocol of the papers, mean and std over pretraining seeds.
 
-    Nodes: a linear layer, scored at the epoch of best validation accuracy. Graphs: an SVM, ten folds.
+    Nodes: a linear layer, scored at the epoch of best validation accuracy (F1 where a node has several labels). Graphs: an
+    SVM, ten folds.
 
     Args:
         run: run folder, or one with a folder seed-N for every pretraining seed.
@@ -22,7 +23,7 @@ def probe(run: str, data: str | None = None, controls: bool = True, out: str | N
     """
     from core.config import from_dict
     from core.training.run import RunFolder
-    from mmgraph.config import GraphProbeConfig, NodeProbeConfig
+    from mmgraph.config import GraphProbeConfig, NodeProbeConfig, SamplingConfig
     from mmgraph.data.sources import load
     from mmgraph.features import probe_rows
     from mmgraph.models import load_model
@@ -35,10 +36,11 @@ def probe(run: str, data: str | None = None, controls: bool = True, out: str | N
     where = str(folders[0] / "config.yaml")
     nodes = from_dict(NodeProbeConfig, config.get("probe_nodes", {}), where)
     graphs = from_dict(GraphProbeConfig, config.get("probe_graphs", {}), where)
+    sampling = from_dict(SamplingConfig, config.get("sampling", {}), where)
     source = data or config["data"]
     labelled = load(source)
     models[0].check(first_graph(labelled), source)
-    rows = probe_rows(models, labelled, nodes, graphs, controls)
+    rows = probe_rows(models, labelled, nodes, graphs, controls, sampling)
     print(f"{source}: test accuracy")
     print(Table(("embeddings", "accuracy", "seeds"), rows).text())
     said = {"data": source, "rows": [{"embeddings": n, "mean": s.mean, "std": s.std, "seeds": k} for n, s, k in rows]}
