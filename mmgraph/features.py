@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from core.evaluation.metrics import MeanStd, mean_std
 from core.random import derive_seed
 from mmgraph.config import GraphProbeConfig, NodeProbeConfig, SamplingConfig
-from mmgraph.data.inductive import InductiveSet
+from mmgraph.data.inductive import InductiveSet, LabelledGraphs
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.graph import join
 from mmgraph.inference import embed_in_blocks
@@ -29,17 +30,17 @@ def embed_nodes(model: Any, data: NodeSet, sampling: SamplingConfig | None = Non
 
 
 @torch.no_grad()
-def embed_parts(model: Any | None, data: InductiveSet) -> list[Batches]:
+def embed_parts(model: Any | None, data: InductiveSet) -> tuple[Batches, Batches, Batches]:
     """Embeddings and labels of the graphs of each part, in batches of two graphs; features where no model is given."""
-    found = []
-    for part in data.parts:
-        batches = []
-        for start in range(0, len(part.graphs), PROBE_GRAPHS):
-            graphs = join(part.graphs[start : start + PROBE_GRAPHS])
-            nodes = graphs.x if model is None else model.eval().encode(graphs)
-            batches.append((nodes.float().cpu(), torch.cat(part.labels[start : start + PROBE_GRAPHS])))
-        found.append(batches)
-    return found
+    train, val, test = (list(_embedded(model, part)) for part in data.parts)
+    return train, val, test
+
+
+def _embedded(model: Any | None, part: LabelledGraphs) -> Iterator[tuple[Tensor, Tensor]]:
+    for start in range(0, len(part.graphs), PROBE_GRAPHS):
+        graphs = join(part.graphs[start : start + PROBE_GRAPHS])
+        nodes = graphs.x if model is None else model.eval().encode(graphs)
+        yield nodes.float().cpu(), torch.cat(part.labels[start : start + PROBE_GRAPHS])
 
 
 @torch.no_grad()

@@ -50,18 +50,16 @@ def probe_nodes(embeddings: Tensor, data: NodeSet, config: NodeProbeConfig, seed
     """
     if not data.labelled:
         raise UserError(f"{data.name}: its nodes have no labels; expected some to score embeddings by")
-    parts = ([(embeddings[nodes], data.labels[nodes])] for nodes in (data.train, data.val, data.test))
-    return probe_parts(*parts, data.classes, config, seed)
+    train, val, test = ([(embeddings[nodes], data.labels[nodes])] for nodes in (data.train, data.val, data.test))
+    return probe_parts((train, val, test), data.classes, config, seed)
 
 
-def probe_parts(
-    train: Batches, val: Batches, test: Batches, classes: int, config: NodeProbeConfig, seed: int
-) -> NodeScore:
+def probe_parts(parts: tuple[Batches, Batches, Batches], classes: int, config: NodeProbeConfig, seed: int) -> NodeScore:
     """Train one linear layer on batches of embeddings in a fixed order, a step of Adam each, and score it every epoch.
 
     Args:
-        train: batches of embeddings (N, C), not normalised, and labels: (N,) int64 classes, -1 for none, scored by
-            accuracy; or (N, classes) float32 of 0 and 1, scored by the F1 of all decisions together.
+        parts: train, val and test, each batches of embeddings (N, C), not normalised, and labels: (N,) int64 classes, -1
+            for none, scored by accuracy; or (N, classes) float32 of 0 and 1, scored by the F1 of all decisions together.
         seed: of the layer's weights.
 
     Raises:
@@ -69,7 +67,7 @@ def probe_parts(
 
     Source: main_inductive.py in GraphMAE's official code.
     """
-    train, val, test = (_labelled(part) for part in (train, val, test))
+    train, val, test = (_labelled(part) for part in parts)
     if not all(bool(x.isfinite().all()) for part in (train, val, test) for x, _ in part):
         raise UserError("embeddings: NaN or infinite values; expected finite ones")
     torch.manual_seed(derive_seed(seed, "probe"))
@@ -83,9 +81,8 @@ def probe_parts(
             loss(layer(x), y).backward()
             optimizer.step()
         with torch.no_grad():
-            last_val, last_test = (_score(layer, part) for part in (val, test))
-        last = (last_val, last_test)
-        if last_val >= best[0]:
+            last = (_score(layer, val), _score(layer, test))
+        if last[0] >= best[0]:
             best = last
     return NodeScore(best[1], best[0], last[1])
 

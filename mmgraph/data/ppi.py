@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from core.errors import UserError
+from mmgraph.data.edges import both_ways
 from mmgraph.data.inductive import InductiveSet, LabelledGraphs
 from mmgraph.graph import Graphs
 
@@ -74,10 +75,3 @@ def _edges(path: Path, nodes: int) -> np.ndarray:
     if edges.size and (edges.dtype.kind != "i" or edges.min() < 0 or edges.max() >= nodes):
         raise UserError(f"{path}: links to nodes that are not among the {nodes} of its features")
     return both_ways(edges, nodes)
-
-
-def both_ways(edges: np.ndarray, nodes: int) -> np.ndarray:
-    """(2, E) int64: each of some edges (2, *) once in either direction, sorted, without self-loops."""
-    source, target = edges[:, edges[0] != edges[1]].astype(np.int64)
-    keys = np.unique(np.concatenate([source * nodes + target, target * nodes + source]))
-    return np.stack([keys // nodes, keys % nodes])
