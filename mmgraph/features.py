@@ -67,7 +67,7 @@ def probe_set(
         embeddings = data.graph.x if model is None else embed_nodes(model, data, sampling)
         return probe_nodes(embeddings, data, nodes, seed).accuracy
     if isinstance(data, InductiveSet):
-        return probe_parts(*embed_parts(model, data), data.classes, nodes, seed).accuracy
+        return probe_parts(embed_parts(model, data), data.classes, nodes, seed).accuracy
     return probe_graphs(embed_graphs(model, data, graphs).numpy(), data)
 
 
