@@ -23,7 +23,7 @@ class GATLayer(nn.Module):
         heads: number of heads H.
         feature_dropout: of the input.
         attention_dropout: of the coefficients.
-        residual: add the input, projected where the widths differ.
+        residual: add the input, after its dropout, projected where the widths differ.
 
     Shapes: ``forward(x, edges)``: ``x`` features or (T, F), ``edges`` a pattern with a row for every node wanted. Every
     row needs an entry, a self-loop say.
@@ -57,6 +57,9 @@ class GATLayer(nn.Module):
 
     def forward(self, x: NodeFeatures | Tensor, edges: Pattern) -> Tensor:
         dropout = self.feature_dropout if self.training else 0.0
+        added: Tensor | None = None  # the residual of all nodes, from the same dropped input as the values
+        if not isinstance(x, Tensor) and isinstance(self.residual, nn.Identity):
+            x = x.dense()
         widens = self.heads == 1 and isinstance(x, Tensor) and x.shape[1] < self.out
         if widens:
             given = F.dropout(x, dropout, dropout > 0)  # type: ignore[arg-type]
@@ -68,8 +71,12 @@ class GATLayer(nn.Module):
             if isinstance(x, Tensor):
                 given = F.dropout(x, dropout, dropout > 0)
                 values = self.linear(given)
+            elif isinstance(self.residual, nn.Linear):
+                both = x.linear(torch.cat([self.linear.weight, self.residual.weight]), dropout)
+                values, added = both.chunk(2, 1)
             else:
                 values = x.linear(self.linear.weight, dropout)
+            values = values.contiguous()
             per_head = values.view(-1, self.heads, self.out)
             source, target = (per_head * self.att_source).sum(-1), (per_head * self.att_target).sum(-1)
             attention = self._attention(source, target, edges)
@@ -77,8 +84,8 @@ class GATLayer(nn.Module):
             out = summed.view(self.heads, -1, self.out).transpose(0, 1).reshape(-1, self.heads * self.out)
         out = out + self.bias
         if self.residual is not None:
-            given = x if isinstance(x, Tensor) else x.dense()
-            out = out + self.residual(given if edges.nodes is None else given[edges.nodes])
+            added = self.residual(given) if added is None else added
+            out = out + (added if edges.nodes is None else added[edges.nodes])
         return out
 
     def _attention(self, source: Tensor, target: Tensor, edges: Pattern) -> Tensor:

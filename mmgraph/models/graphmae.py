@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 
 import torch
@@ -33,13 +34,16 @@ class TokenEncoder(nn.Module):
 
 
 class GraphMAEDecoder(nn.Module):
-    """Hidden nodes' embeddings are set to zero, then one layer reads them from their neighbours: (T, C) -> (M, F)."""
+    """Hidden nodes' embeddings are set to zero, then one layer reads them from their neighbours: (T, C) -> (M, F).
+
+    The layer has no residual, whatever the encoder has, as in the official code.
+    """
 
     def __init__(self, config: GraphMAEConfig) -> None:
         super().__init__()
         dim = config.encoder.dim
         self.bridge = nn.Linear(dim, dim, bias=False)
-        self.layer = new_layer(dim, config.width, config.encoder, heads=1)
+        self.layer = new_layer(dim, config.width, dataclasses.replace(config.encoder, residual=False), heads=1)
 
     def forward(self, latent: Tensor, graphs: Graphs, mask: Mask) -> Tensor:
         seen = self.bridge(latent[mask.visible_index])
