@@ -32,7 +32,7 @@ def pretrain(recipe: GraphMAERecipe, out: str | Path, resume: bool = False, head
         UserError: bad data or settings, or a folder that holds another run.
     """
     data = load(recipe.data)
-    samples = training_data(data, recipe.sampling, recipe.train.seed)
+    samples = training_data(data, getattr(recipe, "sampling", None), recipe.train.seed)
 
     def make(main: bool) -> Job:
         model = new_model(recipe.model)
@@ -42,13 +42,13 @@ def pretrain(recipe: GraphMAERecipe, out: str | Path, resume: bool = False, head
     return run_training(RunFolder(out), dataclasses.asdict(recipe), resume, header, recipe, make)
 
 
-def training_data(data: NodeSet | GraphSet | InductiveSet, sampling: SamplingConfig, seed: int) -> TrainingData:
-    """The data itself, or subgraphs of it.
+def training_data(data: NodeSet | GraphSet | InductiveSet, sampling: SamplingConfig | None, seed: int) -> TrainingData:
+    """The data itself, or subgraphs of it where the recipe has a section ``sampling`` that asks for them.
 
     Raises:
         UserError: subgraphs are asked for of many graphs.
     """
-    if not sampling.roots:
+    if sampling is None or not sampling.roots:
         return data
     if not isinstance(data, NodeSet):
         raise UserError(f"sampling.roots {sampling.roots}: {data.name} is many graphs; train.batch_size deals them")
