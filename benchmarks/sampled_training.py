@@ -32,7 +32,7 @@ from core.random import generator
 from core.training.config import OptimConfig
 from mmgraph.config import GraphEncoderConfig, GraphMAEConfig, SamplingConfig
 from mmgraph.data.npy import npy
-from mmgraph.data.sampling import SampledNodes
+from mmgraph.data.sampling import SampledGraph
 from mmgraph.models.graphmae import GraphMAE
 
 WIDTH, DEGREE = 128, 10  # features a node, undirected edges a node
@@ -105,7 +105,7 @@ def measure(side: str, folder: Path, repeats: int) -> dict[str, Any]:
     drawn, steps, sizes = [], [], []
     with watched() as most:
         if side == "sampled":
-            row["rows_s"], samples = timed(lambda: SampledNodes(data, SAMPLING, 0))
+            row["rows_s"], samples = timed(lambda: SampledGraph(data.graph, SAMPLING, 0))
             row["rows_mib"] = anonymous() - bare
         for repeat in range(repeats + 1):
             if side == "sampled":

@@ -13,7 +13,7 @@ from core.random import derive_seed
 from mmgraph.config import GraphProbeConfig, NodeProbeConfig, SamplingConfig
 from mmgraph.data.inductive import InductiveSet, LabelledGraphs
 from mmgraph.data.sets import GraphSet, NodeSet
-from mmgraph.graph import join
+from mmgraph.graph import Graphs, join
 from mmgraph.inference import embed_in_blocks
 from mmgraph.probes import Batches, pool, probe_graphs, probe_nodes, probe_parts
 
@@ -23,24 +23,34 @@ PROBE_GRAPHS = 2  # graphs of an inductive set a step of its probe, as GraphMAE'
 
 @torch.no_grad()
 def embed_nodes(model: Any, data: NodeSet, sampling: SamplingConfig | None = None) -> Tensor:
-    """(T, C) embeddings, in evaluation mode; layer by layer in blocks of nodes where the graph was sampled to train on."""
-    if sampling is not None and sampling.roots:
-        return embed_in_blocks(model, data.graph)
-    return model.eval().encode(data.graph).float().cpu()
+    """(T, C) embeddings, in evaluation mode."""
+    return embed(model, data.graph, sampling)
 
 
 @torch.no_grad()
-def embed_parts(model: Any | None, data: InductiveSet) -> tuple[Batches, Batches, Batches]:
+def embed(model: Any, graphs: Graphs, sampling: SamplingConfig | None = None) -> Tensor:
+    """(T, C) embeddings, in evaluation mode; layer by layer in blocks of nodes where graphs are sampled to train on."""
+    if sampling is not None and sampling.roots:
+        return embed_in_blocks(model, graphs)
+    return model.eval().encode(graphs).float().cpu()
+
+
+@torch.no_grad()
+def embed_parts(
+    model: Any | None, data: InductiveSet, sampling: SamplingConfig | None = None
+) -> tuple[Batches, Batches, Batches]:
     """Embeddings and labels of the graphs of each part, in batches of two graphs; features where no model is given."""
-    train, val, test = (list(_embedded(model, part)) for part in data.parts)
+    train, val, test = (list(_embedded(model, part, sampling)) for part in data.parts)
     return train, val, test
 
 
-def _embedded(model: Any | None, part: LabelledGraphs) -> Iterator[tuple[Tensor, Tensor]]:
+def _embedded(
+    model: Any | None, part: LabelledGraphs, sampling: SamplingConfig | None
+) -> Iterator[tuple[Tensor, Tensor]]:
     for start in range(0, len(part.graphs), PROBE_GRAPHS):
         graphs = join(part.graphs[start : start + PROBE_GRAPHS])
-        nodes = graphs.x if model is None else model.eval().encode(graphs)
-        yield nodes.float().cpu(), torch.cat(part.labels[start : start + PROBE_GRAPHS])
+        nodes = graphs.x if model is None else embed(model, graphs, sampling)
+        yield nodes, torch.cat(part.labels[start : start + PROBE_GRAPHS])
 
 
 @torch.no_grad()
@@ -67,7 +77,7 @@ def probe_set(
         embeddings = data.graph.x if model is None else embed_nodes(model, data, sampling)
         return probe_nodes(embeddings, data, nodes, seed).accuracy
     if isinstance(data, InductiveSet):
-        return probe_parts(embed_parts(model, data), data.classes, nodes, seed).accuracy
+        return probe_parts(embed_parts(model, data, sampling), data.classes, nodes, seed).accuracy
     return probe_graphs(embed_graphs(model, data, graphs).numpy(), data)
 
 

@@ -12,7 +12,7 @@ from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
 from mmgraph.config import GraphMAERecipe, SamplingConfig
 from mmgraph.data.inductive import PARTS, InductiveSet
-from mmgraph.data.sampling import SampledNodes
+from mmgraph.data.sampling import SampledGraph
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.sources import load
 from mmgraph.graph import Graphs
@@ -50,9 +50,9 @@ def training_data(data: NodeSet | GraphSet | InductiveSet, sampling: SamplingCon
     """
     if sampling is None or not sampling.roots:
         return data
-    if not isinstance(data, NodeSet):
+    if isinstance(data, GraphSet) or (isinstance(data, InductiveSet) and len(data) > 1):
         raise UserError(f"sampling.roots {sampling.roots}: {data.name} is many graphs; train.batch_size deals them")
-    return SampledNodes(data, sampling, seed)
+    return SampledGraph(first_graph(data), sampling, seed)
 
 
 def first_graph(data: NodeSet | GraphSet | InductiveSet) -> Graphs:

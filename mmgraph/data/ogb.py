@@ -10,6 +10,7 @@ import torch
 
 from core.errors import UserError
 from mmgraph.data.edges import both_ways
+from mmgraph.data.scale import standardise
 from mmgraph.data.sets import NodeSet
 from mmgraph.graph import Graphs
 
@@ -46,9 +47,7 @@ def ogb(path: str | Path) -> NodeSet:
         raise UserError(f"{path}/split: {len(splits)} folders with train, valid and test.csv.gz; expected one")
     parts = (torch.from_numpy(_numbers(splits[0] / f"{s}.csv.gz", np.int64).ravel()) for s in SPLITS)
     if path.name in STANDARDISED:
-        deviation = x.std(0, dtype=np.float64)
-        x -= x.mean(0, dtype=np.float64).astype(np.float32)
-        x /= np.where(deviation > 0, deviation, 1).astype(np.float32)
+        standardise(x)
     graph = Graphs(torch.from_numpy(x), torch.from_numpy(both_ways(edges.T, nodes)))
     classes = torch.from_numpy(np.nan_to_num(labels[:, 0], nan=-1).astype(np.int64))
     return NodeSet(path.name, graph, classes, *parts)

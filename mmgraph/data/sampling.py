@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from core.random import generator
 from mmgraph.config import SamplingConfig
 from mmgraph.data.neighbours import Neighbours
-from mmgraph.data.sets import NodeSet
 from mmgraph.graph import Graphs, join
 
 
-class SampledNodes:
+class SampledGraph:
     """One large graph as training samples: each is the union of drawn neighbourhoods of a few roots.
 
     A sample has the roots, first, and the nodes drawn around them, with *all* edges of the graph among these: a hidden
@@ -28,7 +27,7 @@ class SampledNodes:
     row by row from where they are, which may be a memory map.
 
     Args:
-        data: the graph; its features and edges are on the CPU.
+        graph: one graph, its features and edges on the CPU.
         config: roots a sample (at least 4) and fan-outs.
         seed: of the partition.
 
@@ -36,13 +35,13 @@ class SampledNodes:
     edges induced as on the local clusters of Hou et al., "GraphMAE2", Section 3.3.
     """
 
-    def __init__(self, data: NodeSet, config: SamplingConfig, seed: int) -> None:
+    def __init__(self, graph: Graphs, config: SamplingConfig, seed: int) -> None:
         if config.roots == 0:
             raise ValueError("roots 0 asks for the whole graph, which needs no sampling")
-        self.graph = data.graph
+        self.graph = graph
         self.config = config
-        self.neighbours = Neighbours.of_graph(data.graph)
-        self.order = torch.randperm(len(data.graph.x), generator=generator(seed, "roots")).numpy()
+        self.neighbours = Neighbours.of_graph(graph)
+        self.order = torch.randperm(len(graph.x), generator=generator(seed, "roots")).numpy()
 
     def __len__(self) -> int:
         """Samples an epoch."""

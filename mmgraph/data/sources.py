@@ -14,6 +14,7 @@ from mmgraph.data.ogb import ogb
 from mmgraph.data.planetoid import planetoid
 from mmgraph.data.ppi import ppi
 from mmgraph.data.pyg import pyg
+from mmgraph.data.reddit import reddit
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.tu import tu
 
@@ -24,6 +25,7 @@ LAYOUTS: dict[str, tuple[Callable[[str], NodeSet | GraphSet | InductiveSet], str
     "arrays": (node_arrays, "one .npz of an Amazon or Coauthor graph"),
     "ogb": (ogb, "raw files of a node set of the Open Graph Benchmark: ogb:FOLDER/ogbn_arxiv"),
     "ppi": (ppi, "raw files of PPI, graphs of nodes with several labels: ppi:FOLDER"),
+    "reddit": (reddit, "raw files of Reddit, nodes to learn from and others to be scored on: reddit:FOLDER"),
     "npy": (npy, "a folder with x.npy, edge_index.npy and more, mapped into memory: npy:FOLDER"),
     "pyg": (pyg, "a class of torch_geometric.datasets whose files are there: pyg:CLASS:ROOT, or pyg:CLASS:ROOT/NAME"),
 }

@@ -8,17 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 
 from core.cli.app import run
 from core.errors import UserError
 from mmgraph.cli import ABOUT, COMMANDS
-from mmgraph.config import GraphEncoderConfig, GraphMAEConfig, NodeProbeConfig
+from mmgraph.config import GraphEncoderConfig, GraphMAEConfig, NodeProbeConfig, SamplingConfig
 from mmgraph.data.inductive import InductiveSet, LabelledGraphs
 from mmgraph.data.ppi import ppi
 from mmgraph.data.sources import load
 from mmgraph.features import embed_parts, probe_set
 from mmgraph.graph import Graphs
 from mmgraph.models.graphmae import GraphMAE
+from mmgraph.pretrain import training_data
 from mmgraph.probes import probe_parts
 
 SIZES = {"train": (30, 20, 25), "valid": (15,), "test": (12, 18)}
@@ -174,3 +176,48 @@ def test_the_command_line(tmp_path: Path) -> None:
     rows = {row["embeddings"]: row["mean"] for row in json.loads((out / "probe.json").read_text())["rows"]}
     assert rows["raw features"] > 0.85
     assert all(0 <= value <= 1 for value in rows.values())
+
+
+def write_reddit(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    draws = np.random.default_rng(0)
+    x, kinds = draws.normal(size=(60, 5)) * 3 + 1, np.repeat([1, 2, 3], [36, 12, 12])[draws.permutation(60)]
+    pairs = draws.integers(0, 60, (2, 150))
+    folder.mkdir()
+    np.savez(folder / "reddit_data.npz", feature=x, label=(x[:, 0] > 1).astype(int), node_types=kinds, node_ids=kinds)
+    sparse.save_npz(folder / "reddit_graph.npz", sparse.coo_matrix((np.ones(150), tuple(pairs)), shape=(60, 60)))
+    return kinds, pairs
+
+
+def test_reddit(tmp_path: Path) -> None:
+    kinds, pairs = write_reddit(tmp_path / "raw")
+    data = load(f"reddit:{tmp_path}")
+    assert isinstance(data, InductiveSet)
+    both = {p for a, b in pairs.T.tolist() if a != b for p in ((a, b), (b, a))}
+    whole = data.test.graphs[0]
+    assert {*map(tuple, whole.edge_index.t().tolist())} == both
+    torch.testing.assert_close(whole.x.std(0, correction=0), torch.ones(5))
+    nodes = (kinds == 1).nonzero()[0].tolist()
+    small = data.train.graphs[0]
+    assert torch.equal(small.x, whole.x[nodes])
+    seen = {(nodes[a], nodes[b]) for a, b in small.edge_index.t().tolist()}
+    assert seen == {(a, b) for a, b in both if {a, b} <= set(nodes)}
+    for part, kind in ((data.val, 2), (data.test, 3)):
+        assert ((part.labels[0] >= 0).numpy() == (kinds == kind)).all()
+    with pytest.raises(UserError, match=r"no reddit_data\.npz"):
+        load(f"reddit:{tmp_path / 'raw/x'}")
+    (tmp_path / "raw/reddit_graph.npz").unlink()
+    with pytest.raises(UserError, match=r"reddit_graph\.npz: not readable"):
+        load(f"reddit:{tmp_path}")
+
+
+def test_one_training_graph_is_sampled_and_all_are_embedded_in_blocks(tmp_path: Path) -> None:
+    write_reddit(tmp_path / "raw")
+    data = load(f"reddit:{tmp_path}")
+    assert isinstance(data, InductiveSet)
+    sampling = SamplingConfig(8, (3, 3))
+    assert len(training_data(data, sampling, 0)) == 5  # 36 training nodes
+    torch.manual_seed(0)
+    model = GraphMAE(GraphMAEConfig(5, GraphEncoderConfig(dim=8, heads=2))).eval()
+    for ours, whole in zip(embed_parts(model, data, sampling), embed_parts(model, data), strict=True):
+        torch.testing.assert_close(ours[0][0], whole[0][0])
+        assert torch.equal(ours[0][1], whole[0][1])

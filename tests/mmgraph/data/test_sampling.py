@@ -20,7 +20,7 @@ from mmgraph.config import GraphEncoderConfig, GraphMAEConfig, SamplingConfig
 from mmgraph.data import neighbours as module
 from mmgraph.data.neighbours import Members, Neighbours
 from mmgraph.data.npy import npy, write_npy
-from mmgraph.data.sampling import SampledNodes
+from mmgraph.data.sampling import SampledGraph
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.graph import Graphs, join
 from mmgraph.inference import embed_in_blocks
@@ -37,11 +37,6 @@ def random_graph(nodes: int, edges: int, seed: int, attributes: bool = False) ->
     index = torch.randint(max(nodes - 2, 1), (2, edges), generator=source(seed))
     attr = torch.arange(edges)[:, None].repeat(1, 2) if attributes else None
     return Graphs(torch.randn(nodes, 5, generator=source(seed + 1)), index, None, attr)
-
-
-def node_set(graph: Graphs) -> NodeSet:
-    nothing = torch.zeros(0, dtype=torch.int64)
-    return NodeSet("made", graph, torch.full((len(graph.x),), -1), nothing, nothing, nothing)
 
 
 def incoming(graph: Graphs) -> dict[int, list[tuple[int, int]]]:
@@ -126,21 +121,21 @@ def test_induced_edges_are_all_edges_among_the_nodes(seed: int, count: int) -> N
 
 @pytest.mark.parametrize(("nodes", "roots"), [(30, 7), (30, 30), (31, 4), (5, 100)])
 def test_an_epoch_has_every_node_as_a_root_once(nodes: int, roots: int) -> None:
-    data = SampledNodes(node_set(random_graph(nodes, 60, 0)), SamplingConfig(roots, (2,)), 0)
+    data = SampledGraph(random_graph(nodes, 60, 0), SamplingConfig(roots, (2,)), 0)
     assert len(data) == -(-nodes // roots)
     parts = [data.roots(index) for index in range(len(data))]
     assert sorted(np.concatenate(parts).tolist()) == list(range(nodes))
     sizes = [len(part) for part in parts]
     assert max(sizes) <= roots
     assert max(sizes) - min(sizes) <= 1
-    other = SampledNodes(node_set(random_graph(nodes, 60, 0)), SamplingConfig(roots, (2,)), 1)
+    other = SampledGraph(random_graph(nodes, 60, 0), SamplingConfig(roots, (2,)), 1)
     assert other.order.tolist() != data.order.tolist()
 
 
 def test_a_sample_is_a_part_of_the_graph() -> None:
     graph = random_graph(50, 300, 2, attributes=True)
     before = graph.x.clone()
-    data = SampledNodes(node_set(graph), SamplingConfig(10, (3, 2)), 0)
+    data = SampledGraph(graph, SamplingConfig(10, (3, 2)), 0)
     sample = data.sample(1, source(5))
     assert sample.roots is not None
     assert sample.roots.tolist() == list(range(10))
@@ -165,7 +160,7 @@ def test_with_all_neighbours_roots_are_embedded_as_in_the_whole_graph(kind: str)
     torch.manual_seed(0)
     model = GraphMAE(GraphMAEConfig(5, GraphEncoderConfig(kind, 8, 2, 2))).eval()  # type: ignore[arg-type]
     whole = model.encode(graph)
-    data = SampledNodes(node_set(graph), SamplingConfig(6, (-1, -1)), 0)
+    data = SampledGraph(graph, SamplingConfig(6, (-1, -1)), 0)
     for index in range(len(data)):
         roots = torch.from_numpy(data.roots(index))
         sample = data.sample(index, source(0))
@@ -208,8 +203,8 @@ def test_a_folder_of_arrays_stays_on_disk(tmp_path: Path) -> None:
         assert torch.equal(getattr(data.graph, name), getattr(graph, name))
     assert torch.equal(data.labels, labels)
     assert data.val.tolist() == labelled[8:16].tolist()
-    ours = SampledNodes(data, SamplingConfig(8), 0).sample(0, source(0))
-    theirs = SampledNodes(node_set(graph), SamplingConfig(8), 0).sample(0, source(0))
+    ours = SampledGraph(data.graph, SamplingConfig(8), 0).sample(0, source(0))
+    theirs = SampledGraph(graph, SamplingConfig(8), 0).sample(0, source(0))
     assert torch.equal(ours.x, theirs.x)
     data.graph.x[0] = 7.0  # a private copy of a page
     assert torch.equal(npy(tmp_path / "mine").graph.x, graph.x)
@@ -238,7 +233,7 @@ def test_roots_of_a_batch(square: Graphs) -> None:
 
 
 def test_samples_go_through_the_loader_and_its_processes() -> None:
-    data = SampledNodes(node_set(random_graph(60, 300, 6)), SamplingConfig(10, (3,)), 0)
+    data = SampledGraph(random_graph(60, 300, 6), SamplingConfig(10, (3,)), 0)
     plan = Plan(len(data), 2, 0)
     found = [
         [micro.batch for micro in microbatches(data, plan, 0, plan.steps_per_epoch, 0, workers, False)]
