@@ -15,7 +15,7 @@ from mmgraph.graph import Graphs
 from mmgraph.layers.encoder import GraphEncoder
 from mmgraph.ops import Pattern
 
-ENTRIES = 2**17  # edges of a block
+ENTRIES = 2**16  # edges of a block
 
 
 @torch.no_grad()
