@@ -24,6 +24,7 @@ def probe(run: str, data: str | None = None, controls: bool = True, out: str | N
     from core.config import from_dict
     from core.training.run import RunFolder
     from mmgraph.config import GraphProbeConfig, NodeProbeConfig, SamplingConfig
+    from mmgraph.data.inductive import InductiveSet
     from mmgraph.data.sources import load
     from mmgraph.features import probe_rows
     from mmgraph.models import load_model
@@ -41,8 +42,13 @@ def probe(run: str, data: str | None = None, controls: bool = True, out: str | N
     labelled = load(source)
     models[0].check(first_graph(labelled), source)
     rows = probe_rows(models, labelled, nodes, graphs, controls, sampling)
-    print(f"{source}: test accuracy")
-    print(Table(("embeddings", "accuracy", "seeds"), rows).text())
-    said = {"data": source, "rows": [{"embeddings": n, "mean": s.mean, "std": s.std, "seeds": k} for n, s, k in rows]}
+    score = "micro-F1" if isinstance(labelled, InductiveSet) and labelled.several else "accuracy"
+    print(f"{source}: test {score}")
+    print(Table(("embeddings", score, "seeds"), rows).text())
+    said = {
+        "data": source,
+        "score": score,
+        "rows": [{"embeddings": n, "mean": s.mean, "std": s.std, "seeds": k} for n, s, k in rows],
+    }
     target = Path(out) if out else base / "probe.json"
     write_atomically(target, (json.dumps(said, indent=1) + "\n").encode())

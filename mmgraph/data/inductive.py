@@ -61,11 +61,15 @@ class InductiveSet:
         return self.train, self.val, self.test
 
     @property
+    def several(self) -> bool:
+        """Whether a node has several labels, which are scored by F1, or one class."""
+        return self.train.labels[0].ndim == 2
+
+    @property
     def classes(self) -> int:
         """Classes of a node, or labels that a node may have."""
-        first = self.train.labels[0]
-        if first.ndim == 2:
-            return first.shape[1]
+        if self.several:
+            return self.train.labels[0].shape[1]
         return 1 + max(int(labels.max()) for part in self.parts for labels in part.labels)
 
     def __len__(self) -> int:

@@ -173,7 +173,9 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert run("mmgraph", ABOUT, COMMANDS, ["pretrain", str(recipe), "--out", str(out)]) == 0
     assert json.loads((out / "environment.json").read_text())["data"]["nodes"]["val"] == [15]
     assert run("mmgraph", ABOUT, COMMANDS, ["probe", str(out)]) == 0
-    rows = {row["embeddings"]: row["mean"] for row in json.loads((out / "probe.json").read_text())["rows"]}
+    said = json.loads((out / "probe.json").read_text())
+    assert said["score"] == "micro-F1"
+    rows = {row["embeddings"]: row["mean"] for row in said["rows"]}
     assert rows["raw features"] > 0.85
     assert all(0 <= value <= 1 for value in rows.values())
 

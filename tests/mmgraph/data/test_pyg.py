@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from core.errors import UserError
+from mmgraph.config import NodeProbeConfig
 from mmgraph.data.inductive import PARTS
 from mmgraph.data.pyg import from_pyg, from_pyg_dataset
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.sources import load
-from mmgraph.probes import probe_graphs
+from mmgraph.probes import probe_graphs, probe_nodes
 
 pytest.importorskip("torch_geometric")
 from torch_geometric.data import Data, HeteroData, InMemoryDataset
@@ -94,6 +95,8 @@ def test_no_masks_and_no_labels() -> None:
     none = from_pyg(Data(x=torch.rand(100, 2), edge_index=ring))
     assert not none.labelled
     assert len(none.train) == 0
+    with pytest.raises(UserError, match="its nodes have no labels"):
+        probe_nodes(torch.ones(100, 2), none, NodeProbeConfig(), 0)
 
 
 def hetero() -> HeteroData:
