@@ -13,7 +13,7 @@ from mmgraph.data.npy import npy
 from mmgraph.data.ogb import ogb
 from mmgraph.data.planetoid import planetoid
 from mmgraph.data.ppi import ppi
-from mmgraph.data.pyg import pyg
+from mmgraph.data.pyg_classes import pyg
 from mmgraph.data.reddit import reddit
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.tu import tu
