@@ -25,10 +25,10 @@ from mmgraph.config import GraphClassifierConfig, GraphFinetuneRecipe
 from mmgraph.data.parts import LabelledGraphs, LabelledNodes, Part, labelled_parts
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.sources import load
-from mmgraph.features import data_of
 from mmgraph.models import load_model
 from mmgraph.models.classifier import GraphClassifier
-from mmgraph.pretrain import all_graphs, describe_data
+from mmgraph.runs import data_of
+from mmgraph.training_data import all_graphs, describe_data
 
 Scores = dict[str, float]
 LOOKED_AT = 32  # graphs that tell which parameters embeddings depend on

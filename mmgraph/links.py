@@ -12,9 +12,10 @@ from core.errors import UserError
 from core.evaluation.metrics import MeanStd, mean_std
 from core.training.run import RunFolder
 from mmgraph.config.links import LinksConfig
+from mmgraph.data.inductive import InductiveSet
 from mmgraph.data.links import ScoredPairs, split_links
 from mmgraph.data.sets import GraphSet, NodeSet
-from mmgraph.features import untrained
+from mmgraph.embedding import untrained
 
 
 class LinkScore(NamedTuple):
@@ -45,7 +46,7 @@ def score_links(model: Any, pairs: ScoredPairs) -> LinkScore:
 
 
 def link_rows(
-    models: list[Any], runs: list[Path], data: NodeSet | GraphSet, source: str, controls: bool
+    models: list[Any], runs: list[Path], data: NodeSet | GraphSet | InductiveSet, source: str, controls: bool
 ) -> list[tuple[str, MeanStd, MeanStd, int]]:
     """(model, AUC, AP over pretraining seeds, number of seeds) on the edges that each run has set aside for its test.
 

@@ -6,24 +6,23 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from core.training.data import TrainingData, make_plan
+from core.training.data import make_plan
 from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
 from core.training.selection import BestWeights
-from mmgraph.config import MaskGAERecipe, MGAERecipe, Recipe
-from mmgraph.data.ego import EgoSet
+from mmgraph.config import GraphMAE2Recipe, GraphMAERecipe, MaskGAERecipe, MGAERecipe, Recipe
+from mmgraph.data.inductive import InductiveSet
 from mmgraph.data.links import split_links
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.sources import load
-from mmgraph.data.structured import StructuredSet
-from mmgraph.graph import Graphs, join
 from mmgraph.links import score_links
 from mmgraph.models import load_model, new_model
-from mmgraph.models.gmae import GMAE
 from mmgraph.models.graphmae2 import GraphMAE2
 from mmgraph.models.maskgae import MaskGAE
 from mmgraph.models.mgae import MGAE
 from mmgraph.report import write_report
+from mmgraph.runs import ProbeConfig
+from mmgraph.training_data import all_graphs, describe_data, training_data
 
 
 def pretrain(
@@ -31,7 +30,7 @@ def pretrain(
     out: str | Path,
     resume: bool = False,
     header: str = "",
-    data: NodeSet | GraphSet | None = None,
+    data: NodeSet | GraphSet | InductiveSet | None = None,
 ) -> Outcome:
     """Train a system by its recipe and leave a run folder with ``report.html``.
 
@@ -47,6 +46,7 @@ def pretrain(
     """
     folder = RunFolder(out)
     given = load(recipe.data) if data is None else data
+    sampling = recipe.sampling if isinstance(recipe, GraphMAERecipe | GraphMAE2Recipe) else None
 
     def make(main: bool) -> Job:
         model = new_model(recipe.model)
@@ -54,7 +54,7 @@ def pretrain(
         said = describe_data(given, recipe.data)
         if isinstance(recipe, MaskGAERecipe | MGAERecipe) and isinstance(given, NodeSet):
             return link_job(model, given, recipe, folder, said, main)
-        samples = training_data(model, given)
+        samples = training_data(model, given, sampling, recipe.train.seed)
         job = Job(model, samples, masked_step(model), said)
         if isinstance(model, GraphMAE2):
             steps = make_plan(len(samples), recipe.train, 1).steps_per_epoch
@@ -64,7 +64,8 @@ def pretrain(
     outcome = run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
     finished_before = outcome.result.steps_now == 0 and (folder.path / "report.html").exists()
     if outcome.main and not finished_before:
-        write_report(folder, load_model(folder.path), given, recipe.probe_graphs)
+        config = ProbeConfig(recipe.probe_nodes, recipe.probe_graphs)
+        write_report(folder, load_model(folder.path), given, config)
     return outcome
 
 
@@ -85,26 +86,3 @@ def link_job(
         return best.after_epoch(epoch) if due else None
 
     return Job(model, split, masked_step(model), said, after_epoch=after_epoch, finish=best.restore)
-
-
-def training_data(model: Any, data: NodeSet | GraphSet) -> TrainingData:
-    """What a model trains on: the set itself, or for a transformer over all pairs of nodes small graphs with their paths."""
-    if not isinstance(model, GMAE):
-        return data
-    if isinstance(data, NodeSet):
-        return EgoSet(data, model.config.neighbours)
-    return StructuredSet(data, model.config.largest)
-
-
-def all_graphs(data: NodeSet | GraphSet) -> Graphs:
-    """Everything as one batch: a category that the model does not know can be in any graph."""
-    return data.graph if isinstance(data, NodeSet) else join(data.graphs)
-
-
-def describe_data(data: NodeSet | GraphSet, source: str) -> dict[str, Any]:
-    """What a run folder says of its data."""
-    if isinstance(data, NodeSet):
-        said = {"nodes": len(data.graph.x), "edges": data.graph.edge_index.shape[1]}
-    else:
-        said = {"graphs": len(data), "nodes": sum(len(g.x) for g in data.graphs)}
-    return {"data": {"source": source, **said}}

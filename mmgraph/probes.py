@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -22,8 +23,15 @@ FOLDS = 10
 C_GRID = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
+Batches = Sequence[tuple[Tensor, Tensor]]
+"""Embeddings and labels, a pair a batch."""
+
+
 class NodeScore(NamedTuple):
-    """Test accuracy at the epoch of best validation accuracy (the last among equals), that accuracy, and the last epoch's."""
+    """Test accuracy at the epoch of best validation accuracy (the last among equals), that accuracy, and the last epoch's.
+
+    Where nodes have several labels each, F1 stands in the place of accuracy.
+    """
 
     accuracy: float
     validation: float
@@ -38,28 +46,47 @@ def probe_nodes(embeddings: Tensor, data: NodeSet, config: NodeProbeConfig, seed
         seed: of the layer's weights.
 
     Raises:
-        UserError: embeddings that are not finite.
+        UserError: embeddings that are not finite, or a graph without labels.
 
     Source: node_classification_evaluation in GraphMAE's official code.
     """
-    if not bool(embeddings.isfinite().all()):
+    if not data.labelled:
+        raise UserError(f"{data.name}: its nodes have no labels; expected some to score embeddings by")
+    train, val, test = ([(embeddings[nodes], data.labels[nodes])] for nodes in (data.train, data.val, data.test))
+    return probe_parts((train, val, test), data.classes, config, seed)
+
+
+def probe_parts(parts: tuple[Batches, Batches, Batches], classes: int, config: NodeProbeConfig, seed: int) -> NodeScore:
+    """Train one linear layer on batches of embeddings in a fixed order, a step of Adam each, and score it every epoch.
+
+    Args:
+        parts: train, val and test, each batches of embeddings (N, C) and labels: (N,) int64 classes, -1
+            for none, scored by accuracy; or (N, classes) float32 of 0 and 1, scored by the F1 of all decisions together.
+        seed: of the layer's weights.
+
+    Raises:
+        UserError: embeddings that are not finite.
+
+    Source: main_inductive.py in GraphMAE's official code.
+    """
+    train, val, test = (_labelled(part) for part in parts)
+    if not all(bool(x.isfinite().all()) for part in (train, val, test) for x, _ in part):
         raise UserError("embeddings: NaN or infinite values; expected finite ones")
     if config.normalize:
-        embeddings = F.normalize(embeddings)
+        train, val, test = ([(F.normalize(x), y) for x, y in part] for part in (train, val, test))
     torch.manual_seed(derive_seed(seed, "probe"))
-    layer = nn.Linear(embeddings.shape[1], data.classes)
+    layer = nn.Linear(train[0][0].shape[1], classes)
     optimizer = torch.optim.Adam(layer.parameters(), lr=config.lr, weight_decay=config.weight_decay)
-    parts = {name: (embeddings[nodes], data.labels[nodes]) for name, nodes in (("val", data.val), ("test", data.test))}
-    x, y = embeddings[data.train], data.labels[data.train]
+    loss = F.cross_entropy if train[0][1].ndim == 1 else F.binary_cross_entropy_with_logits
     best = last = (-1.0, -1.0)
     for _ in range(config.epochs):
-        optimizer.zero_grad()
-        F.cross_entropy(layer(x), y).backward()
-        optimizer.step()
+        for x, y in train:
+            optimizer.zero_grad()
+            loss(layer(x), y).backward()
+            optimizer.step()
         with torch.no_grad():
-            val, test = (float((layer(at).argmax(1) == of).double().mean()) for at, of in parts.values())
-        last = (val, test)
-        if val >= best[0]:
+            last = (_score(layer, val), _score(layer, test))
+        if last[0] >= best[0]:
             best = last
     return NodeScore(best[1], best[0], last[1])
 
@@ -76,6 +103,23 @@ def probe_nodes_by(method: Literal["svm", "knn"], embeddings: Tensor, data: Node
     parts = [(embeddings[nodes].numpy(), data.labels[nodes].numpy()) for nodes in (data.train, data.test, data.val)]
     given = ProbeData(*parts[0], *parts[1], *parts[2])
     return {"svm": linear_svm, "knn": knn}[method](given, 0).accuracy
+
+
+def _labelled(part: Batches) -> Batches:
+    """Batches without the nodes that have no label."""
+    kept = ((x, y, y >= 0) if y.ndim == 1 else (x, y, None) for x, y in part)
+    return [(x, y) if keep is None or bool(keep.all()) else (x[keep], y[keep]) for x, y, keep in kept]
+
+
+def _score(layer: nn.Module, part: Batches) -> float:
+    """Accuracy, or F1 over all nodes and labels (micro)."""
+    labels = torch.cat([y for _, y in part])
+    out = torch.cat([layer(x) for x, _ in part])
+    if labels.ndim == 1:
+        return float((out.argmax(1) == labels).double().mean())
+    chosen, true = out >= 0, labels > 0
+    both = int((chosen & true).sum())
+    return 2 * both / max(int(chosen.sum()) + int(true.sum()), 1)
 
 
 def pool(embeddings: Tensor, graphs: Graphs, config: GraphProbeConfig) -> Tensor:
@@ -100,6 +144,8 @@ def probe_graphs(embeddings: NDArray[np.floating], data: GraphSet, seed: int = 0
 
     if not np.isfinite(embeddings).all():
         raise UserError("embeddings: NaN or infinite values; expected finite ones")
+    if (data.labels < 0).any():
+        raise UserError(f"{data.name}: not all of its graphs have labels; expected a class each to score embeddings by")
     counts = np.bincount(data.labels)
     if len(counts[counts > 0]) < 2 or counts[counts > 0].min() < FOLDS:
         raise UserError(f"{data.name}: {counts.tolist()} graphs a class; expected two classes of at least {FOLDS}")

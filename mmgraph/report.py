@@ -15,9 +15,10 @@ from core.reporting.embedding import plot_embedding
 from core.reporting.page import Page
 from core.reporting.tables import Table
 from core.training.run import RunFolder
-from mmgraph.config import GraphProbeConfig
+from mmgraph.data.inductive import InductiveSet
 from mmgraph.data.sets import GraphSet, NodeSet
-from mmgraph.features import embed_graphs, embed_nodes
+from mmgraph.embedding import embed_graphs, embed_nodes
+from mmgraph.runs import ProbeConfig
 
 SHOWN = 1000  # samples in the picture: more are a blot, and take t-SNE long
 MOST_NODES = 200_000  # a larger graph is not embedded at once for a picture
@@ -26,8 +27,8 @@ MOST_NODES = 200_000  # a larger graph is not embedded at once for a picture
 def write_report(
     folder: RunFolder,
     model: Any,
-    data: NodeSet | GraphSet,
-    pooling: GraphProbeConfig,
+    data: NodeSet | GraphSet | InductiveSet,
+    config: ProbeConfig,
     tables: Sequence[tuple[str, Table, str]] = (),
     title: str = "",
 ) -> Path:
@@ -45,7 +46,7 @@ def write_report(
     if folder.metrics.exists():
         page.add_heading("Training")
         page.add_image(plot_curves(folder.metrics, folder.path / "curves.png"))
-    picture = plot_classes(model, data, pooling, folder.path / "embedding.png")
+    picture = plot_classes(model, data, config, folder.path / "embedding.png")
     if picture is not None:
         what = "node" if isinstance(data, NodeSet) else "graph"
         page.add_heading("Embeddings")
@@ -55,8 +56,10 @@ def write_report(
     return page.write(folder.path / "report.html")
 
 
-def plot_classes(model: Any, data: NodeSet | GraphSet, pooling: GraphProbeConfig, path: Path) -> Path | None:
+def plot_classes(model: Any, data: NodeSet | GraphSet | InductiveSet, config: ProbeConfig, path: Path) -> Path | None:
     """Draw embeddings in the plane, coloured by class; of many samples :data:`SHOWN`. Nothing where there are no classes."""
+    if isinstance(data, InductiveSet):
+        return None
     labels = data.labels.numpy() if isinstance(data, NodeSet) else data.labels
     labelled = np.flatnonzero(labels >= 0)
     if not np.issubdtype(labels.dtype, np.integer) or len(labelled) < 2:
@@ -66,9 +69,9 @@ def plot_classes(model: Any, data: NodeSet | GraphSet, pooling: GraphProbeConfig
     if isinstance(data, NodeSet):
         if len(data.graph.x) > MOST_NODES:
             return None
-        embeddings = embed_nodes(model, data).numpy()[chosen]
+        embeddings = embed_nodes(model, data, config.sampling).numpy()[chosen]
     else:
         some = GraphSet(data.name, tuple(data.graphs[i] for i in chosen), labels[chosen])
-        embeddings = embed_graphs(model, some, pooling).numpy()
+        embeddings = embed_graphs(model, some, config.graphs).numpy()
     names = [str(number) for number in range(int(labels.max()) + 1)]
     return plot_embedding(embeddings, labels[chosen], names, path)

@@ -38,11 +38,12 @@ def _demo(base: Path, seeds: range) -> None:
     from mmgraph.config import GraphFinetuneRecipe, GraphMAERecipe
     from mmgraph.data.sets import NodeSet
     from mmgraph.data.sources import load
-    from mmgraph.features import ProbeConfig, probe_rows, probe_table
     from mmgraph.finetune import finetune
     from mmgraph.models import load_model
     from mmgraph.pretrain import pretrain
+    from mmgraph.probing import probe_rows, probe_table
     from mmgraph.report import write_report
+    from mmgraph.runs import ProbeConfig
 
     begin = time.monotonic()
 
@@ -85,7 +86,7 @@ def _demo(base: Path, seeds: range) -> None:
         RunFolder(runs[0]),
         models[0],
         data,
-        recipe.probe_graphs,
+        ProbeConfig(recipe.probe_nodes, recipe.probe_graphs),
         tables=[
             (
                 "Did pretraining help? Frozen embeddings",

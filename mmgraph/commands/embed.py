@@ -20,10 +20,12 @@ def embed(run: str, data: str | None = None, out: str = "embeddings.npz", device
         out: npz to write; a label of -1 means none.
         device: where embeddings are computed; auto takes a GPU where there is one.
     """
+    from mmgraph.data.inductive import InductiveSet
     from mmgraph.data.sets import NodeSet
     from mmgraph.data.sources import load
-    from mmgraph.features import data_of, embed_graphs, embed_nodes, load_encoder_on, probe_config_of
-    from mmgraph.pretrain import all_graphs
+    from mmgraph.embedding import embed_graphs, embed_nodes
+    from mmgraph.runs import data_of, load_encoder_on, probe_config_of
+    from mmgraph.training_data import all_graphs
 
     if not Path(out).resolve().parent.is_dir():
         raise UserError(f"--out {out}: its folder does not exist")
@@ -31,10 +33,13 @@ def embed(run: str, data: str | None = None, out: str = "embeddings.npz", device
     source = data or data_of(run)
     given = load(source)
     model.check(all_graphs(given), source)
+    config = probe_config_of(run)
+    if isinstance(given, InductiveSet):
+        raise UserError(f"{source}: graphs in three parts; expected one graph, or many with a class each")
     if isinstance(given, NodeSet):
-        embeddings, labels = embed_nodes(model, given).numpy(), given.labels.numpy()
+        embeddings, labels = embed_nodes(model, given, config.sampling).numpy(), given.labels.numpy()
     else:
-        embeddings, labels = embed_graphs(model, given, probe_config_of(run).graphs).numpy(), given.labels
+        embeddings, labels = embed_graphs(model, given, config.graphs).numpy(), given.labels
     content = io.BytesIO()
     np.savez(content, embeddings=embeddings, labels=labels)
     try:

@@ -44,8 +44,8 @@ def _finetune(run: str, settings: FinetuneRecipe, options: dict, out: Path) -> N
     import dataclasses
 
     from core.evaluation.metrics import mean_std
-    from mmgraph.features import seed_folders
     from mmgraph.finetune import finetune
+    from mmgraph.runs import seed_folders
 
     folders = seed_folders(run)
     scores = []

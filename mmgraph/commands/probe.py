@@ -21,9 +21,9 @@ def probe(
 ) -> None:
     """Probe frozen embeddings, mean and std over pretraining seeds.
 
-    Nodes: a linear layer scored at the epoch of best validation accuracy, as the papers do it; a linear SVM; nearest
-    neighbours. Graphs: an SVM, ten folds. Models that were trained on a part of the edges of the same graph are also
-    scored on those that were set aside.
+    Nodes: a linear layer scored at the epoch of best validation accuracy (F1 where a node has several labels), as the
+    papers do it; a linear SVM; nearest neighbours. Graphs: an SVM, ten folds. Models that were trained on a part of the
+    edges of the same graph are also scored on those that were set aside.
 
     Args:
         run: run folder, or one with a folder seed-N for every pretraining seed.
@@ -34,9 +34,10 @@ def probe(
         out: JSON file for the results; RUN/probe.json where none is given.
     """
     from mmgraph.data.sources import load
-    from mmgraph.features import data_of, load_encoder_on, probe_config_of, probe_rows, probe_table, seed_folders
     from mmgraph.links import link_rows
-    from mmgraph.pretrain import all_graphs
+    from mmgraph.probing import probe_rows, probe_table, score_name
+    from mmgraph.runs import data_of, load_encoder_on, probe_config_of, seed_folders
+    from mmgraph.training_data import all_graphs
 
     if out is not None and not Path(out).resolve().parent.is_dir():
         raise UserError(f"--out {out}: its folder does not exist")
@@ -46,10 +47,10 @@ def probe(
     labelled = load(source)
     models[0].check(all_graphs(labelled), source)
     rows = probe_rows(models, labelled, probe_config_of(folders[0]), controls, split_words(methods))
-    print(f"{source}: test accuracy, {len(models)} pretraining seed(s)")
+    print(f"{source}: test {score_name(labelled)}, {len(models)} pretraining seed(s)")
     print(probe_table(rows).text())
     found = [{"embeddings": name, "probe": by, "mean": s.mean, "std": s.std, "seeds": s.count} for name, by, s in rows]
-    said: dict[str, Any] = {"data": source, "rows": found}
+    said: dict[str, Any] = {"data": source, "score": score_name(labelled), "rows": found}
     scores = link_rows(models, [Path(folder) for folder in folders], labelled, source, controls)
     if scores:
         print(f"{source}: edges that were set aside, told from pairs that are none")

@@ -10,6 +10,7 @@ from mmgraph.config.links import LinksConfig
 from mmgraph.config.maskgae import EdgeMaskConfig, MaskGAEConfig, MaskGAERecipe
 from mmgraph.config.mgae import MGAEConfig, MGAERecipe
 from mmgraph.config.probes import GraphProbeConfig, NodeProbeConfig
+from mmgraph.config.sampling import SamplingConfig
 
 Recipe = AttrMaskingRecipe | GMAERecipe | GraphMAERecipe | GraphMAE2Recipe | MaskGAERecipe | MGAERecipe
 
@@ -45,4 +46,5 @@ __all__ = [
     "MaskGAERecipe",
     "NodeProbeConfig",
     "Recipe",
+    "SamplingConfig",
 ]

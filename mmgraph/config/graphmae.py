@@ -9,6 +9,7 @@ from core.config import at_least, within
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 from mmgraph.config.encoder import GraphEncoderConfig
 from mmgraph.config.probes import GraphProbeConfig, NodeProbeConfig
+from mmgraph.config.sampling import SamplingConfig
 
 
 @dataclass
@@ -45,6 +46,8 @@ class GraphMAERecipe:
     """The system this recipe trains."""
     data: str = "digits"
     """What to train on: a built-in set, or layout:path. `mmgraph list --data` names the layouts."""
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    """Subgraphs to train on, where one graph is too large for a step."""
     model: GraphMAEConfig = field(default_factory=GraphMAEConfig)
     optim: OptimConfig = field(
         default_factory=lambda: OptimConfig(

@@ -18,6 +18,8 @@ FORMS = {
     ("x", "edge", "y"): "edge, x_indptr, x_indices, x_data, x_shape, y",
     ("attr", "adj", "labels"): "adj_*, attr_*, labels",
 }
+SPARSE = ("indptr", "indices", "data", "shape")
+KNOWN = {"edge", "y", "labels", *(f"{name}_{part}" for name in ("x", "attr", "adj") for part in SPARSE)}
 
 
 def node_arrays(path: str | Path, seed: int = 0) -> NodeSet:
@@ -36,11 +38,11 @@ def node_arrays(path: str | Path, seed: int = 0) -> NodeSet:
     path = Path(path)
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files if file[key].dtype != object}
+            arrays = {key: file[key] for key in file.files if key in KNOWN}  # others may hold objects
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: not readable as an .npz of plain arrays ({error})") from error
     x_name, edge_name, y_name = ("attr", "adj", "labels") if "labels" in arrays else ("x", "edge", "y")
-    needed = [f"{x_name}_{part}" for part in ("indptr", "indices", "data", "shape")] + [y_name]
+    needed = [f"{x_name}_{part}" for part in SPARSE] + [y_name]
     missing = [key for key in needed if key not in arrays]
     if missing:
         expected = " or ".join(FORMS.values())

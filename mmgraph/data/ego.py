@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmgraph.data.sets import NodeSet
 from mmgraph.graph import Graphs, join
 from mmgraph.ops.pattern import Pattern
 from mmgraph.structure import StructuredGraphs, with_structure
@@ -29,22 +28,22 @@ class EgoSet:
     """The ego-graphs of all nodes of a graph; every sample draws its neighbours anew.
 
     Args:
-        data: the graph; it stays as it is.
+        graph: one graph; it stays as it is.
         sizes: neighbours to draw, by hop; a node with fewer gives all it has.
 
     Source: data.py of GMAE's official code for nodes, which draws by torch_geometric's NeighborSampler.
     """
 
-    def __init__(self, data: NodeSet, sizes: Sequence[int]) -> None:
-        self.data = data
+    def __init__(self, graph: Graphs, sizes: Sequence[int]) -> None:
+        self.graph = graph
         self.sizes = tuple(sizes)
-        pattern, _ = Pattern.of_edges(data.graph.edge_index.cpu(), len(data.graph.x))
+        pattern, _ = Pattern.of_edges(graph.edge_index.cpu(), len(graph.x))
         self.start: Ints = pattern.start.numpy()
         self.column: Ints = pattern.column.numpy()
 
     def __len__(self) -> int:
         """Number of nodes."""
-        return len(self.data.graph.x)
+        return len(self.graph.x)
 
     def sample(self, index: int, generator: torch.Generator) -> Graphs:
         """The ego-graph of a node, its edges both ways; the node itself is its first."""
@@ -52,7 +51,7 @@ class EgoSet:
         ends = np.concatenate([np.stack([ego.row, ego.column]), np.stack([ego.column, ego.row])], 1)
         size = len(ego.nodes)
         source, target = np.divmod(np.unique(ends[0] * size + ends[1]), size)
-        x = self.data.graph.x
+        x = self.graph.x
         return Graphs(x[torch.from_numpy(ego.nodes).to(x.device)], torch.from_numpy(np.stack([source, target])))
 
     def collate(self, samples: Sequence[Graphs]) -> StructuredGraphs:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.errors import UserError
+from mmgraph.data.inductive import InductiveSet
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.splits import split_graphs
 from mmgraph.graph import Graphs, join
@@ -101,14 +102,18 @@ Part = LabelledNodes | LabelledGraphs
 
 
 def labelled_parts(
-    data: NodeSet | GraphSet, task: Literal["nodes", "graphs"], seed: int, source: str
+    data: NodeSet | GraphSet | InductiveSet, task: Literal["nodes", "graphs"], seed: int, source: str
 ) -> tuple[Part, Part, Part]:
     """Train, validation and test part: of nodes the data's own, of graphs stratified parts of 80, 10 and 10 % by seed.
 
     Raises:
-        UserError: the data has labels of the other kind, of one class, or too few of them.
+        UserError: the data has labels of the other kind, of one class, or too few of them, or comes in three parts of graphs.
     """
+    if isinstance(data, InductiveSet):
+        raise UserError(f"{source}: graphs in three parts are probed, not fine-tuned on; expected one graph, or many")
     if isinstance(data, NodeSet):
+        if not data.labelled:
+            raise UserError(f"{source}: its nodes have no labels; expected some to fine-tune on")
         if task != "nodes":
             raise UserError(
                 f"{source}: its nodes have labels, and task is {task}; --recipe finetune_nodes is for these"

@@ -1,80 +1,131 @@
-"""What torch_geometric holds, as what is learned from here. Nothing of it is imported: its attributes are read."""
+"""Graphs of torch_geometric: its Data and lists of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from core.errors import UserError
+from mmgraph.data.degrees import one_hot_degrees
+from mmgraph.data.inductive import PARTS
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.splits import split_nodes
 from mmgraph.graph import Graphs
 
-MASKS = ("train_mask", "val_mask", "test_mask")
 
-
-def node_set(
+def from_pyg(
     data: Any, name: str = "data", seed: int = 0, train: float = 0.1, val: float = 0.1, split: int = 0
 ) -> NodeSet:
-    """One ``Data`` with ``x``, ``edge_index`` and node labels ``y``.
+    """One ``torch_geometric`` Data as a graph whose nodes are learned from. Its tensors are shared, not copied.
+
+    * ``x``: floats, or categories where it holds integers; one-hot degrees, at most 400, where there is none.
+    * ``edge_attr``: categories where it holds integers. Weights and other numbers at edges are not used; a warning says so.
+    * ``y``: classes, -1 for none. Without it nodes can be learned from and not be scored.
+    * ``train_mask``, ``val_mask``, ``test_mask``: of masks of several splits one. Without masks the split is
+      random.
 
     Args:
-        data: its masks ``train_mask``, ``val_mask`` and ``test_mask`` are taken where all three are there.
-        seed: of the split, where there are no masks.
+        name: what errors call it.
+        seed: of a random split.
         train: share of the nodes that train, where there are no masks.
         val: share that validates.
         split: column, where the masks hold several splits.
 
     Raises:
-        UserError: an attribute is missing, labels are no classes, or the graph cannot be learned from.
+        UserError: several types of nodes, no ``edge_index``, or labels that are no classes.
     """
-    labels = _labels(data, name).flatten()
-    masks = [mask for key in MASKS if isinstance(mask := getattr(data, key, None), Tensor)]
-    if len(masks) == len(MASKS):
-        train_part, val_part, test_part = ((m[:, split] if m.ndim == 2 else m).nonzero().squeeze(1) for m in masks)
-    else:
-        train_part, val_part, test_part = split_nodes(labels, seed, train, val)
-    return NodeSet(name, _graph(data, name), labels, train_part, val_part, test_part)
+    (graph,) = _graphs([data], [name])
+    labels = torch.full((len(graph.x),), -1)
+    if getattr(data, "y", None) is not None:
+        labels = _classes(data.y, f"{name}: y", "a class a node")
+    masks = [getattr(data, f"{part}_mask", None) for part in PARTS]
+    if all(mask is None for mask in masks):
+        return NodeSet(name, graph, labels, *split_nodes(labels, seed, train, val))
+    missing = [part for part, mask in zip(PARTS, masks, strict=True) if mask is None]
+    if missing:
+        raise UserError(f"{name}: no {missing[0]}_mask; expected train_mask, val_mask and test_mask, or none of them")
+    first = ((mask if mask.ndim == 1 else mask[:, split]).bool() for mask in masks if mask is not None)
+    return NodeSet(name, graph, labels, *((mask & (labels >= 0)).nonzero().squeeze(1) for mask in first))
 
 
-def graph_set(dataset: Iterable[Any], name: str = "data") -> GraphSet:
-    """A data set, or any list, of ``Data`` with ``x``, ``edge_index`` and one class ``y`` each.
+def from_pyg_dataset(dataset: Any, name: str = "") -> GraphSet:
+    """Many ``torch_geometric`` Data, such as a Dataset, as graphs with a class each.
+
+    Features and edges are taken as in :func:`from_pyg`, degrees one-hot of one width for all. Without ``y`` graphs can be
+    learned from and not be scored.
 
     Raises:
-        UserError: as :func:`node_set`, naming the graph.
+        UserError: as :func:`from_pyg`, or some graphs with labels or features and others without.
     """
+    name = name or type(dataset).__name__
     items = list(dataset)
-    graphs = tuple(_graph(item, f"{name}, graph {number}") for number, item in enumerate(items))
-    labels = [_labels(item, f"{name}, graph {number}").flatten() for number, item in enumerate(items)]
-    wrong = next((number for number, label in enumerate(labels) if len(label) != 1), None)
-    if wrong is not None:
-        raise UserError(f"{name}, graph {wrong}: {len(labels[wrong])} labels; expected one class a graph")
-    return GraphSet(name, graphs, torch.cat(labels).numpy() if labels else np.empty(0, np.int64))
+    if not items:
+        raise UserError(f"{name}: no graphs")
+    names = [f"{name}, graph {number}" for number in range(len(items))]
+    graphs = _graphs(items, names)
+    labelled = [getattr(item, "y", None) is not None for item in items]
+    if any(labelled) and not all(labelled):
+        raise UserError(f"{names[labelled.index(False)]}: no y; expected one at every graph, or at none")
+    if not any(labelled):
+        return GraphSet(name, graphs, torch.full((len(items),), -1).numpy())
+    classes = [_classes(item.y, f"{at}: y", "one class a graph") for item, at in zip(items, names, strict=True)]
+    for at, found in zip(names, classes, strict=True):
+        if len(found) != 1:
+            raise UserError(f"{at}: y of {len(found)} values; expected one class a graph")
+    return GraphSet(name, graphs, torch.cat(classes).numpy())
 
 
-def _graph(data: Any, name: str) -> Graphs:
-    x, edges = (_tensor(data, key, name) for key in ("x", "edge_index"))
-    try:
-        return Graphs(x.float() if x.is_floating_point() else x, edges)
-    except ValueError as error:
-        raise UserError(f"{name}: {error}") from error
+def _graphs(items: Sequence[Any], names: Sequence[str]) -> tuple[Graphs, ...]:
+    """Features, edges and categories of edges of all."""
+    for item, name in zip(items, names, strict=True):
+        if hasattr(item, "node_types"):
+            raise UserError(f"{name}: nodes of several types; expected a homogeneous graph (see to_homogeneous)")
+        if getattr(item, "edge_index", None) is None:
+            raise UserError(f"{name}: no edge_index; expected (2, E) edges")
+    edges = [item.edge_index for item in items]
+    has_x = [getattr(item, "x", None) is not None for item in items]
+    if any(has_x) and not all(has_x):
+        raise UserError(f"{names[has_x.index(False)]}: no x; expected features at every graph, or at none")
+    if any(has_x):
+        features = [_features(item.x, name) for item, name in zip(items, names, strict=True)]
+    else:
+        features = one_hot_degrees(edges, [int(item.num_nodes) for item in items])
+    attributes = [_attributes(item) for item in items]
+    if any(_weighted(item) for item in items):
+        warnings.warn(f"{names[0]}: edges have weights or other numbers, which are not used", stacklevel=3)
+    return tuple(Graphs(x, e, None, a) for x, e, a in zip(features, edges, attributes, strict=True))
 
 
-def _labels(data: Any, name: str) -> Tensor:
-    labels = _tensor(data, "y", name)
-    if labels.is_floating_point() or (labels.ndim == 2 and labels.shape[1] != 1):
-        raise UserError(
-            f"{name}: labels {labels.dtype} of shape {tuple(labels.shape)}; expected one class each, as integers"
-        )
-    return labels.long()
+def _features(x: Tensor, name: str) -> Tensor:
+    if not isinstance(x, Tensor) or x.layout != torch.strided:
+        raise UserError(f"{name}: x is a {type(x).__name__}; expected a dense tensor")
+    x = x[:, None] if x.ndim == 1 else x
+    return x.float() if x.is_floating_point() or x.dtype == torch.bool else x.long()
 
 
-def _tensor(data: Any, key: str, name: str) -> Tensor:
-    found = getattr(data, key, None)
-    if not isinstance(found, Tensor):
-        raise UserError(f"{name}: has no {key}; expected a Data with x, edge_index and y")
-    return found
+def _attributes(item: Any) -> Tensor | None:
+    attributes = getattr(item, "edge_attr", None)
+    if attributes is None or attributes.is_floating_point():
+        return None
+    return (attributes[:, None] if attributes.ndim == 1 else attributes).long()
+
+
+def _weighted(item: Any) -> bool:
+    attributes = getattr(item, "edge_attr", None)
+    return getattr(item, "edge_weight", None) is not None or (attributes is not None and attributes.is_floating_point())
+
+
+def _classes(y: Any, name: str, expected: str) -> Tensor:
+    """(N,) int64 of whole numbers in a tensor of one value a row; others, and NaN, which means none, are -1."""
+    y = torch.as_tensor(y)
+    y = y.reshape(-1) if y.ndim == 0 or (y.ndim == 2 and y.shape[1] == 1) else y
+    if y.ndim != 1:
+        raise UserError(f"{name} of shape {tuple(y.shape)}; expected {expected}")
+    known = y.double().nan_to_num(-1)
+    if bool((known != known.round()).any()):
+        raise UserError(f"{name} has values such as {float(known[known != known.round()][0]):g}; expected {expected}")
+    return known.long().clamp(min=-1)

@@ -12,12 +12,15 @@ from torch import Tensor
 from core.errors import UserError
 from mmgraph.graph import Graphs, join
 
+ROWS = 2**16  # of features that are looked at together, which may be a memory map
+
 
 @dataclass(frozen=True)
 class NodeSet:
     """One graph and the labels of its nodes.
 
-    ``labels`` (T,) int64, -1 for none; ``train``, ``val``, ``test`` are node indices of the public split.
+    ``labels`` (T,) int64, -1 for none; ``train``, ``val``, ``test`` are node indices of the public split. A graph
+    without any label has empty parts: it can be learned from and not be scored.
     """
 
     name: str
@@ -33,6 +36,8 @@ class NodeSet:
             raise UserError(
                 f"{self.name}: {len(self.labels)} labels for {len(self.graph.x)} nodes; expected one a node"
             )
+        if not self.labelled and not any(len(part) for part in (self.train, self.val, self.test)):
+            return
         for part in ("train", "val", "test"):
             nodes = getattr(self, part)
             if nodes.numel() == 0:
@@ -41,6 +46,11 @@ class NodeSet:
                 raise UserError(f"{self.name}: its {part} part has nodes without a label, or that are not in the graph")
         if len(self.labels[self.train].unique()) < 2:
             raise UserError(f"{self.name}: all training nodes have one class; a probe needs at least two")
+
+    @property
+    def labelled(self) -> bool:
+        """Whether any node has a label."""
+        return bool((self.labels >= 0).any())
 
     @property
     def classes(self) -> int:
@@ -104,6 +114,6 @@ def check_graph(name: str, graph: Graphs, edges: bool = True) -> None:
         raise UserError(
             f"{name}: edges name nodes {int(index.min())} to {int(index.max())}; there are 0 to {nodes - 1}"
         )
-    bad = int((~graph.x.isfinite().all(1)).sum())
+    bad = sum(int((~rows.isfinite().all(1)).sum()) for rows in graph.x.split(ROWS))
     if bad:
         raise UserError(f"{name}: NaN or infinite features at {bad} of {nodes} nodes")

@@ -6,15 +6,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch.nn import functional as F
 
 from core.errors import UserError
+from mmgraph.data.degrees import one_hot_degrees
 from mmgraph.data.needs import torch_geometric
 from mmgraph.data.sets import GraphSet
 from mmgraph.graph import Graphs
-
-MAX_DEGREE = 400
 
 
 def tu(path: str | Path) -> GraphSet:
@@ -43,11 +40,7 @@ def tu(path: str | Path) -> GraphSet:
         labels = data.x[:, sizes["num_node_attributes"] :].float()
         features = list(labels.split(nodes.tolist()))
     else:
-        degrees = [
-            torch.bincount(e[0], minlength=int(n)).clamp(max=MAX_DEGREE) for e, n in zip(edges, nodes, strict=True)
-        ]
-        width = max(int(d.max()) for d in degrees) + 1
-        features = [F.one_hot(d, width).float() for d in degrees]
+        features = one_hot_degrees(edges, nodes.tolist())
     graphs = tuple(Graphs(x, e) for x, e in zip(features, edges, strict=True))
     return GraphSet(path.name, graphs, data.y.numpy())
 

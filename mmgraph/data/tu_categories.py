@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from core.errors import UserError
+from mmgraph.data.degrees import MAX_DEGREE
 from mmgraph.data.sets import GraphSet
-from mmgraph.data.tu import MAX_DEGREE, tu_folder
+from mmgraph.data.tu import tu_folder
 from mmgraph.graph import Graphs
 
 

@@ -31,10 +31,14 @@ class GraphEncoder(nn.Module):
         self.activations = nn.ModuleList(nn.PReLU() for _ in widths)
 
     def forward(self, x: NodeFeatures | Tensor, edges: Pattern) -> Tensor:
-        for layer, norm, activation in zip(self.layers, self.norms, self.activations, strict=True):
-            x = activation(norm(layer(x, edges)))
+        for number in range(len(self.layers)):
+            x = self.stage(number, x, edges)
         assert isinstance(x, Tensor)
         return x
+
+    def stage(self, number: int, x: NodeFeatures | Tensor, edges: Pattern) -> Tensor:
+        """One layer with its norm and activation, for the rows of ``edges``: (T, F) -> (R, C)."""
+        return self.activations[number](self.norms[number](self.layers[number](x, edges)))
 
 
 def new_layer(width: int, out: int, config: GraphEncoderConfig, heads: int | None = None) -> GATLayer | GINLayer:

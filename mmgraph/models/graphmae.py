@@ -109,6 +109,11 @@ class GraphMAE(Pretrained, MaskedModel):
         """Embeddings of all nodes, nothing hidden: (T, C)."""
         return self.encoder(batch)
 
+    @property
+    def message_passing(self) -> GraphEncoder:
+        """The layers that make embeddings of features, for graphs that are embedded in blocks."""
+        return self.encoder.encoder
+
 
 def hidden_features(graphs: Graphs, mask: Mask) -> Tensor:
     """Features of the hidden nodes: (M, F)."""

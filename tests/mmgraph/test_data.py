@@ -16,7 +16,7 @@ from core.cli.app import run
 from core.errors import UserError
 from mmgraph.cli import ABOUT, COMMANDS
 from mmgraph.config import GraphProbeConfig, NodeProbeConfig
-from mmgraph.data.pyg import graph_set, node_set
+from mmgraph.data.pyg import from_pyg, from_pyg_dataset
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.sources import load
 from mmgraph.data.splits import split_graphs
@@ -172,20 +172,13 @@ def test_data_of_torch_geometric() -> None:
     masks = torch.eye(4, dtype=torch.bool)
     one.train_mask = torch.stack([masks[0] | masks[1], masks[2] | masks[3]], 1)
     one.val_mask, one.test_mask = masks[2], masks[3]
-    assert node_set(one, split=1).train.tolist() == [2, 3]
-    assert (node_set(one).train.tolist(), node_set(one).test.tolist()) == ([0, 1], [3])
-    assert node_set(one).graph.x.dtype == torch.float32
-    many = graph_set([data(x=X, edge_index=EDGES, y=torch.tensor([i])) for i in (1, 0)])
+    assert from_pyg(one, split=1).train.tolist() == [2, 3]
+    assert (from_pyg(one).train.tolist(), from_pyg(one).test.tolist()) == ([0, 1], [3])
+    assert from_pyg(one).graph.x.dtype == torch.float32
+    many = from_pyg_dataset([data(x=X, edge_index=EDGES, y=torch.tensor([i])) for i in (1, 0)])
     assert many.labels.tolist() == [1, 0]
-    for bad, said in (
-        (data(edge_index=EDGES, y=LABELS), "has no x"),
-        (data(x=X, edge_index=EDGES), "has no y"),
-        (data(x=X, edge_index=EDGES, y=LABELS.float()), "expected one class each"),
-    ):
-        with pytest.raises(UserError, match=said):
-            node_set(bad)
-    with pytest.raises(UserError, match=r"graph 0: 4 labels; expected one class a graph"):
-        graph_set([one])
+    with pytest.raises(UserError, match=r"graph 0: y of 4 values; expected one class a graph"):
+        from_pyg_dataset([one], "mine")
 
 
 def test_pooling(square: Graphs) -> None:

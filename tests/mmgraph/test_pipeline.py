@@ -20,7 +20,7 @@ from core.files import read_metrics
 from core.saving import load_tensors
 from mmgraph.data.sets import NodeSet
 from mmgraph.data.sources import load
-from mmgraph.features import embed_nodes
+from mmgraph.embedding import embed_nodes
 from mmgraph.graph import Graphs
 from mmgraph.models import load_model
 from mmgraph.models.classifier import GraphClassifier
@@ -299,7 +299,7 @@ def test_data_from_python(tmp_path: Path) -> None:
     """Pretraining and fine-tuning on what the user holds in memory."""
     from core.cli.recipes import build_recipe, read_recipe
     from mmgraph.config import GraphFinetuneRecipe, GraphMAERecipe
-    from mmgraph.data.pyg import node_set
+    from mmgraph.data.pyg import from_pyg
     from mmgraph.finetune import finetune
     from mmgraph.pretrain import pretrain
 
@@ -308,7 +308,7 @@ def test_data_from_python(tmp_path: Path) -> None:
         edge_index=torch.stack([torch.arange(30), torch.arange(30).roll(1)]),
         y=torch.arange(30) % 3,
     )
-    mine = node_set(data, "mine", train=0.4, val=0.2)
+    mine = from_pyg(data, "mine", train=0.4, val=0.2)
     made = build_recipe(read_recipe(write_recipe(tmp_path / "r.yaml", RECIPE, data="mine")), GraphMAERecipe)
     pretrain(made, tmp_path / "run", data=mine)
     assert json.loads((tmp_path / "run/environment.json").read_text())["data"]["nodes"] == 30

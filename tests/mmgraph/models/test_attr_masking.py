@@ -17,7 +17,7 @@ from mmgraph.attribute_masks import AttributeMask, count_attributes, first_of_pa
 from mmgraph.cli import ABOUT, COMMANDS
 from mmgraph.config import AttrMaskingConfig, GraphProbeConfig
 from mmgraph.data.sets import GraphSet
-from mmgraph.features import embed_graphs
+from mmgraph.embedding import embed_graphs
 from mmgraph.graph import Graphs, join
 from mmgraph.layers.categories import count_edges
 from mmgraph.layers.edge_gin import EdgeGINLayer

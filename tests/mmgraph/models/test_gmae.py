@@ -21,7 +21,7 @@ from mmgraph.config import GMAEConfig
 from mmgraph.data.ego import EgoSet, draw_ego, draw_neighbours
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.structured import StructuredSet
-from mmgraph.features import embed_nodes
+from mmgraph.embedding import embed_nodes
 from mmgraph.graph import Graphs, join
 from mmgraph.layers import padding
 from mmgraph.models.gmae import GMAE
@@ -217,7 +217,7 @@ def ring(nodes: int, *offsets: int) -> NodeSet:
 def test_an_ego_graph_without_choice() -> None:
     """Where nobody has more neighbours than are drawn, all within two hops are there, with the edges of the first."""
     data = ring(12, 1)
-    egos = EgoSet(data, (2, 2))
+    egos = EgoSet(data.graph, (2, 2))
     ego = egos.sample(4, generator(0))
     names = {tuple(row.tolist()): node for node, row in enumerate(data.graph.x)}
     nodes = [names[tuple(row.tolist())] for row in ego.x]
@@ -243,7 +243,7 @@ def test_drawn_neighbours_are_uniform_and_never_twice() -> None:
 def test_egos_are_replayed_bounded_and_leave_the_graph_alone() -> None:
     data = ring(40, 1, 2, 3, 4, 5)
     before = data.graph.x.clone()
-    egos = EgoSet(data, (3, 2))
+    egos = EgoSet(data.graph, (3, 2))
     one, same, other = (egos.sample(7, generator(seed)) for seed in (0, 0, 1))
     assert torch.equal(one.x, same.x)
     assert torch.equal(one.edge_index, same.edge_index)
@@ -262,7 +262,7 @@ def test_an_isolated_node_is_its_own_ego_graph() -> None:
     data = ring(12, 1)
     graph = Graphs(torch.cat([data.graph.x, torch.ones(1, 5)]), data.graph.edge_index)
     alone = NodeSet("ring", graph, torch.arange(13) % 2, data.train, data.val, data.test)
-    ego = EgoSet(alone, (2, 2)).sample(12, generator(0))
+    ego = EgoSet(alone.graph, (2, 2)).sample(12, generator(0))
     assert (len(ego.x), ego.edge_index.shape) == (1, (2, 0))
     assert make(SMALL).float().encode(ego).isfinite().all()
 
@@ -272,7 +272,7 @@ def test_nodes_are_embedded_as_roots() -> None:
     model.config.views, model.config.neighbours = 2, (2, 2)
     embeddings = embed_nodes(model, data)
     assert torch.equal(embeddings, embed_nodes(model, data))
-    egos = EgoSet(data, (2, 2))
+    egos = EgoSet(data.graph, (2, 2))
     with torch.no_grad():
         expected = [model.encode(egos.sample(node, generator(node)))[0] for node in range(12)]  # all draws are the same
     torch.testing.assert_close(embeddings, torch.stack(expected))

@@ -1,0 +1,53 @@
+"""The two forms of .npz graphs, as the public files have them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+
+from core.errors import UserError
+from mmgraph.data.sets import NodeSet
+from mmgraph.data.sources import load
+
+X = np.array([[1, 0, 2], [0, 0, 0], [0, 3, 0], [1, 1, 1]] * 20, dtype=np.float32)
+LABELS = np.arange(80) % 2
+
+
+def parts(name: str, matrix: sparse.csr_matrix) -> dict[str, np.ndarray]:
+    return {
+        f"{name}_data": matrix.data,
+        f"{name}_indices": matrix.indices,
+        f"{name}_indptr": matrix.indptr,
+        f"{name}_shape": np.array(matrix.shape),
+    }
+
+
+@pytest.mark.parametrize("form", ["coauthor", "amazon"])
+def test_both_forms(tmp_path: Path, form: str) -> None:
+    one_way = np.array([[0, 1, 2, 2], [1, 2, 3, 79]])
+    if form == "coauthor":
+        adjacency = sparse.csr_matrix((np.ones(4), (one_way[0], one_way[1])), shape=(80, 80))
+        arrays = {**parts("adj", adjacency), **parts("attr", sparse.csr_matrix(X)), "labels": LABELS}
+        arrays["class_names"] = np.array(["a", "b"], dtype=object)  # as some public files have; never read
+    else:
+        x = {key.replace("attr", "x"): value for key, value in parts("attr", sparse.csr_matrix(X)).items()}
+        arrays = {**x, "edge": one_way, "y": LABELS}
+    np.savez(tmp_path / "tiny.npz", **arrays)
+    data = load(f"arrays:{tmp_path / 'tiny.npz'}")
+    assert isinstance(data, NodeSet)
+    assert data.name == "tiny"
+    torch.testing.assert_close(data.graph.x, torch.from_numpy(X))
+    pairs = {*map(tuple, data.graph.edge_index.t().tolist())}
+    assert pairs == {*map(tuple, one_way.T.tolist()), *map(tuple, one_way[::-1].T.tolist())}
+    assert data.labels.tolist() == LABELS.tolist()
+    assert (len(data.train), len(data.val), len(data.test)) == (8, 8, 64)
+
+
+def test_objects_are_not_read(tmp_path: Path) -> None:
+    np.savez(tmp_path / "evil.npz", labels=np.array([print], dtype=object))
+    with pytest.raises(UserError, match=r"evil\.npz"):
+        load(f"arrays:{tmp_path / 'evil.npz'}")

@@ -1,0 +1,215 @@
+"""Data and data sets of torch_geometric, and its classes without a download."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from core.errors import UserError
+from mmgraph.config import NodeProbeConfig
+from mmgraph.data.inductive import PARTS
+from mmgraph.data.pyg import from_pyg, from_pyg_dataset
+from mmgraph.data.sets import GraphSet, NodeSet
+from mmgraph.data.sources import load
+from mmgraph.probes import probe_graphs, probe_nodes
+
+pytest.importorskip("torch_geometric")
+from torch_geometric.data import Data, HeteroData, InMemoryDataset
+
+EDGES = torch.tensor([[0, 1, 1, 2, 3, 3], [1, 0, 2, 1, 3, 4]])
+LABELS = torch.tensor([0, 1, 0, 1, 1, 0])
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("nothing may be downloaded")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+def masks(*indices: list[int], splits: int = 0) -> dict[str, torch.Tensor]:
+    found = {}
+    for part, nodes in zip(PARTS, indices, strict=True):
+        mask = torch.zeros(6, dtype=torch.bool)
+        mask[nodes] = True
+        found[f"{part}_mask"] = torch.stack([mask, *[~mask] * splits], 1) if splits else mask
+    return found
+
+
+@pytest.mark.parametrize("splits", [0, 2])
+def test_data_with_masks(splits: int) -> None:
+    x = torch.randn(6, 3, dtype=torch.float64)
+    data = from_pyg(Data(x=x, edge_index=EDGES, y=LABELS[:, None], **masks([0, 1], [2], [3, 4], splits=splits)), "mine")
+    assert data.name == "mine"
+    torch.testing.assert_close(data.graph.x, x.float())
+    assert data.graph.edge_index is EDGES
+    assert data.labels.tolist() == LABELS.tolist()
+    assert [p.tolist() for p in (data.train, data.val, data.test)] == [[0, 1], [2], [3, 4]]
+
+
+def test_nothing_is_copied() -> None:
+    x = torch.randn(6, 3)
+    data = from_pyg(Data(x=x, edge_index=EDGES, y=LABELS, **masks([0, 1], [2], [3])))
+    assert data.graph.x.data_ptr() == x.data_ptr()
+
+
+def test_categories() -> None:
+    bonds = torch.arange(6)
+    data = from_pyg(Data(x=LABELS, edge_index=EDGES, edge_attr=bonds, y=LABELS, **masks([0, 1], [2], [3])))
+    assert data.graph.x.dtype == torch.int64
+    assert data.graph.x.shape == (6, 1)
+    assert data.graph.edge_attr is not None
+    assert data.graph.edge_attr.tolist() == bonds[:, None].tolist()
+
+
+@pytest.mark.parametrize("key", ["edge_attr", "edge_weight"])
+def test_weights_are_said_to_be_unused(key: str) -> None:
+    with pytest.warns(UserWarning, match="not used") as said:
+        data = from_pyg(Data(x=torch.ones(6, 1), edge_index=EDGES, **{key: torch.rand(6)}))
+    assert data.graph.edge_attr is None
+    assert said[0].filename == __file__
+
+
+def test_degrees_where_there_are_no_features() -> None:
+    hub = torch.stack([torch.zeros(500, dtype=torch.int64), torch.arange(500)])
+    data = from_pyg(Data(edge_index=hub, num_nodes=502))
+    assert data.graph.x.shape == (502, 401)
+    assert data.graph.x.argmax(1).tolist() == [400, *[0] * 501]
+
+
+def test_no_masks_and_no_labels() -> None:
+    labels = torch.arange(100) % 2
+    ring = torch.stack([torch.arange(100), torch.arange(100).roll(1)])
+    data = from_pyg(Data(x=torch.rand(100, 2), edge_index=ring, y=labels.float()))
+    assert [len(p) for p in (data.train, data.val, data.test)] == [10, 10, 80]
+    other = from_pyg(Data(x=torch.rand(100, 2), edge_index=ring, y=labels), seed=1)
+    assert other.train.tolist() != data.train.tolist()
+    none = from_pyg(Data(x=torch.rand(100, 2), edge_index=ring))
+    assert not none.labelled
+    assert len(none.train) == 0
+    with pytest.raises(UserError, match="its nodes have no labels"):
+        probe_nodes(torch.ones(100, 2), none, NodeProbeConfig(), 0)
+
+
+def hetero() -> HeteroData:
+    data = HeteroData()
+    data["paper"].x = torch.ones(3, 1)
+    return data
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (Data(x=torch.ones(6, 1)), "no edge_index"),
+        (hetero(), "several types"),
+        (Data(x=torch.ones(6, 1), edge_index=EDGES, y=torch.ones(6, 3)), r"y of shape \(6, 3\)"),
+        (Data(x=torch.ones(6, 1), edge_index=EDGES, y=torch.full((6,), 0.5)), r"values such as 0\.5"),
+        (Data(x=torch.ones(6, 1), edge_index=EDGES, y=LABELS[:5]), "5 labels for 6 nodes"),
+        (Data(x=torch.ones(6, 1), edge_index=EDGES, y=LABELS, train_mask=LABELS == 0), "no val_mask"),
+        (Data(x=torch.ones(6, 1).to_sparse(), edge_index=EDGES), "dense"),
+    ],
+)
+def test_bad_data(data: Data, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        from_pyg(data, "mine")
+
+
+def test_many_graphs() -> None:
+    items = [Data(x=torch.rand(n, 2), edge_index=EDGES[:, :2], y=torch.tensor([[n % 2]])) for n in (2, 3, 4)]
+    data = from_pyg_dataset(items, "mine")
+    assert [len(g.x) for g in data.graphs] == [2, 3, 4]
+    assert data.labels.tolist() == [0, 1, 0]
+    bare = from_pyg_dataset([Data(edge_index=EDGES[:, :2], num_nodes=3), Data(edge_index=EDGES, num_nodes=6)])
+    assert {g.x.shape[1] for g in bare.graphs} == {3}
+    with pytest.raises(UserError, match="not all of its graphs have labels"):
+        probe_graphs(np.zeros((2, 3)), bare)
+    for wrong, said in (
+        ([items[0], Data(x=torch.rand(2, 2), edge_index=EDGES[:, :2])], "mine, graph 1: no y"),
+        ([items[0], Data(edge_index=EDGES[:, :2], num_nodes=2, y=torch.tensor([0]))], "mine, graph 1: no x"),
+        ([Data(x=torch.rand(3, 2), edge_index=EDGES[:, :2], y=torch.arange(3))], "y of 3 values"),
+        ([], "no graphs"),
+    ):
+        with pytest.raises(UserError, match=said):
+            from_pyg_dataset(wrong, "mine")
+
+
+def test_classes_read_raw_files_that_are_there(shared: Path, tmp_path: Path) -> None:
+    shutil.copytree(shared / "data/graphs/tu/MUTAG", tmp_path / "MUTAG/raw")
+    data = load(f"pyg:TUDataset:{tmp_path / 'MUTAG'}")
+    assert isinstance(data, GraphSet)
+    ours = load(f"tu:{shared / 'data/graphs/tu/MUTAG'}")
+    assert isinstance(ours, GraphSet)
+    assert data.labels.tolist() == ours.labels.tolist()
+    assert torch.equal(data.graphs[5].x, ours.graphs[5].x)
+    shutil.rmtree(tmp_path / "MUTAG/raw")  # what was processed is enough
+    assert len(load(f"pyg:TUDataset:{tmp_path / 'MUTAG'}").graphs) == 188  # type: ignore[union-attr]
+
+
+def test_one_graph_of_a_class(shared: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "Cora/raw"
+    raw.mkdir(parents=True)
+    for path in (shared / "data/graphs/planetoid").glob("ind.cora.*"):
+        shutil.copy(path, raw)
+    data = load(f"pyg:Planetoid:{tmp_path / 'Cora'}")
+    assert isinstance(data, NodeSet)
+    assert (len(data.train), len(data.val), len(data.test)) == (140, 500, 1000)
+
+
+def test_nothing_is_downloaded(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"train_feats\.npy: not there; nothing is downloaded"):
+        load(f"pyg:PPI:{tmp_path}")
+    with pytest.raises(UserError, match=r"ind\.cora\.x: not there"):
+        load(f"pyg:Planetoid:{tmp_path / 'Cora'}")
+
+
+class Evil:
+    def __reduce__(self) -> tuple:
+        return os.mkdir, ("evil",)
+
+
+@pytest.mark.parametrize("file", ["data.pt", "pre_transform.pt"])
+def test_processed_files_run_no_code(shared: Path, tmp_path: Path, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(shared / "data/graphs/tu/MUTAG", tmp_path / "MUTAG/raw")
+    load("pyg:TUDataset:MUTAG")
+    torch.save(Evil(), tmp_path / "MUTAG/processed" / file)
+    with pytest.raises(UserError, match="TUDataset cannot read its files"):
+        load("pyg:TUDataset:MUTAG")
+    assert not (tmp_path / "evil").exists()
+    assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
+    pickle.loads(pickle.dumps(Evil()))  # it would have
+    assert (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("pyg:TUDatasett:x", "did you mean 'TUDataset'"),
+        ("pyg:TUDataset", "expected pyg:CLASS:ROOT"),
+        ("pyg:KarateClub:x", "KarateClub takes "),
+    ],
+)
+def test_bad_words(words: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        load(words)
+
+
+def test_a_dataset_of_ones_own(tmp_path: Path) -> None:
+    class Mine(InMemoryDataset):
+        def __init__(self) -> None:
+            super().__init__(str(tmp_path))
+            self.data, self.slices = self.collate(
+                [Data(x=torch.rand(2, 2), edge_index=EDGES[:, :2], y=n) for n in (0, 1)]
+            )
+
+    data = from_pyg_dataset(Mine())
+    assert data.name == "Mine"
+    assert data.labels.tolist() == [0, 1]
