@@ -42,4 +42,4 @@ def kept_edges(graphs: Graphs, kept: Tensor | None) -> Pattern:
     Args:
         kept: (E,) bool on the batch's device; None for all edges.
     """
-    return graphs.edges if kept is None else graphs.edges_without(~kept)
+    return graphs.edges if kept is None else graphs.edges_without(~kept)[0]

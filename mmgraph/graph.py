@@ -23,6 +23,8 @@ class Graphs:
         offsets: (B + 1,) int64, where the nodes of each graph start; None for a single graph.
         edge_attr: (E, B) int64 categories of the edges, or None.
         roots: (R,) int64, the nodes that a sampled subgraph was drawn around; None for all nodes.
+        edge_weight: (E,) float32, not negative; None for ones. Graph convolutions weigh their sums by it, other layers look at
+            which edges there are and no more.
 
     Raises:
         ValueError: shapes, types or indices that do not fit together.
@@ -35,13 +37,17 @@ class Graphs:
         offsets: Tensor | None = None,
         edge_attr: Tensor | None = None,
         roots: Tensor | None = None,
+        edge_weight: Tensor | None = None,
     ) -> None:
         if x.ndim != 2 or edge_index.ndim != 2 or len(edge_index) != 2:
             raise ValueError(f"features {tuple(x.shape)}, edges {tuple(edge_index.shape)}; expected (T, F) and (2, E)")
         if edge_attr is not None and (edge_attr.ndim != 2 or len(edge_attr) != edge_index.shape[1]):
             raise ValueError(f"{edge_index.shape[1]} edges, edge attributes {tuple(edge_attr.shape)}; expected (E, B)")
+        if edge_weight is not None and edge_weight.shape != edge_index.shape[1:]:
+            raise ValueError(f"{edge_index.shape[1]} edges, weights {tuple(edge_weight.shape)}; expected (E,)")
         self.x = x
         self.edge_index = edge_index
+        self.edge_weight = edge_weight
         self.edge_attr = edge_attr
         self.roots = roots
         self.offsets = torch.tensor([0, len(x)], device=x.device) if offsets is None else offsets
@@ -61,11 +67,20 @@ class Graphs:
     def _sorted(self) -> tuple[Pattern, Tensor]:
         return Pattern.of_edges(with_self_loops(self.edge_index, len(self.x)), len(self.x))
 
-    def edges_without(self, hidden: Tensor) -> Pattern:
-        """The edges but for the hidden ones, (E,) bool over ``edge_index``; self-loops stay."""
-        pattern, order = self._sorted
-        kept = ~hidden[self.edge_index[0] != self.edge_index[1]]
-        return pattern.of_entries(torch.cat([kept, kept.new_ones(len(self.x))])[order])
+    @cached_property
+    def weights(self) -> Tensor | None:
+        """Weights of ``edges`` in their order, one for every self-loop; None where the graph has none."""
+        return None if self.edge_weight is None else self._per_entry(self.edge_weight)
+
+    def edges_without(self, hidden: Tensor) -> tuple[Pattern, Tensor | None]:
+        """The edges but for the hidden ones, (E,) bool over ``edge_index``, and their weights; self-loops stay."""
+        kept = self._per_entry(~hidden)
+        return self.edges.of_entries(kept), None if self.weights is None else self.weights[kept]
+
+    def _per_entry(self, values: Tensor) -> Tensor:
+        """(E,) values in the order of ``edges``, with one or True at self-loops."""
+        own = values[self.edge_index[0] != self.edge_index[1]]
+        return torch.cat([own, own.new_ones(len(self.x))])[self._sorted[1]]
 
     @cached_property
     def edge_offsets(self) -> Tensor:
@@ -116,7 +131,8 @@ class Graphs:
             return self
         attributes = None if self.edge_attr is None else self.edge_attr.to(device)
         roots = None if self.roots is None else self.roots.to(device)
-        return Graphs(self.x.to(device), self.edge_index.to(device), self.offsets.to(device), attributes, roots)
+        weight = None if self.edge_weight is None else self.edge_weight.to(device)
+        return Graphs(self.x.to(device), self.edge_index.to(device), self.offsets.to(device), attributes, roots, weight)
 
 
 def join(graphs: Sequence[Graphs]) -> Graphs:
@@ -125,21 +141,24 @@ def join(graphs: Sequence[Graphs]) -> Graphs:
         return graphs[0]
     sizes = torch.tensor([len(g.x) for g in graphs])
     before = sizes.cumsum(0) - sizes
-    attributes = [g.edge_attr for g in graphs if g.edge_attr is not None]
-    if attributes and len(attributes) < len(graphs):
-        raise ValueError("some of the graphs have edge attributes, others have none")
-    roots = [g.roots + at for g, at in zip(graphs, before, strict=True) if g.roots is not None]
-    if roots and len(roots) < len(graphs):
-        raise ValueError("some of the graphs have roots, others have none")
+    roots = [None if g.roots is None else g.roots + at for g, at in zip(graphs, before, strict=True)]
     return Graphs(
         torch.cat([g.x for g in graphs]),
         torch.cat([g.edge_index + at for g, at in zip(graphs, before, strict=True)], 1),
         torch.cat(
             [torch.zeros(1, dtype=torch.int64), *(g.offsets[1:] + at for g, at in zip(graphs, before, strict=True))]
         ),
-        torch.cat(attributes) if attributes else None,
-        torch.cat(roots) if roots else None,
+        _joined("edge attributes", [g.edge_attr for g in graphs]),
+        _joined("roots", roots),
+        _joined("edge weights", [g.edge_weight for g in graphs]),
     )
+
+
+def _joined(what: str, parts: Sequence[Tensor | None]) -> Tensor | None:
+    present = [part for part in parts if part is not None]
+    if present and len(present) < len(parts):
+        raise ValueError(f"some of the graphs have {what}, others have none")
+    return torch.cat(present) if present else None
 
 
 def check_width(graphs: Graphs, width: int, source: str) -> None:

@@ -81,4 +81,5 @@ def split_links(data: NodeSet, config: LinksConfig, seed: int) -> LinkSplit:
 
 def _kept(graph: Graphs, keep: Tensor) -> Graphs:
     attributes = None if graph.edge_attr is None else graph.edge_attr[keep]
-    return Graphs(graph.x, graph.edge_index[:, keep], graph.offsets, attributes)
+    weight = None if graph.edge_weight is None else graph.edge_weight[keep]
+    return Graphs(graph.x, graph.edge_index[:, keep], graph.offsets, attributes, edge_weight=weight)

@@ -23,7 +23,8 @@ def from_pyg(
     """One ``torch_geometric`` Data as a graph whose nodes are learned from. Its tensors are shared, not copied.
 
     * ``x``: floats, or categories where it holds integers; one-hot degrees, at most 400, where there is none.
-    * ``edge_attr``: categories where it holds integers. Weights and other numbers at edges are not used; a warning says so.
+    * ``edge_attr``: categories where it holds integers. Other numbers there are not used; a warning says so.
+    * ``edge_weight``: used by graph convolutions.
     * ``y``: classes, -1 for none. Without it nodes can be learned from and not be scored.
     * ``train_mask``, ``val_mask``, ``test_mask``: of masks of several splits one. Without masks the split is
       random.
@@ -94,10 +95,12 @@ def _graphs(items: Sequence[Any], names: Sequence[str]) -> tuple[Graphs, ...]:
         features = [_features(item.x, name) for item, name in zip(items, names, strict=True)]
     else:
         features = one_hot_degrees(edges, [int(item.num_nodes) for item in items])
-    attributes = [_attributes(item) for item in items]
-    if any(_weighted(item) for item in items):
-        warnings.warn(f"{names[0]}: edges have weights or other numbers, which are not used", stacklevel=3)
-    return tuple(Graphs(x, e, None, a) for x, e, a in zip(features, edges, attributes, strict=True))
+    if any(_numbers(item) for item in items):
+        warnings.warn(f"{names[0]}: edges have numbers as attributes, which are not used", stacklevel=3)
+    return tuple(
+        Graphs(x, e, None, _attributes(item), edge_weight=_weight(item))
+        for x, e, item in zip(features, edges, items, strict=True)
+    )
 
 
 def _features(x: Tensor, name: str) -> Tensor:
@@ -114,9 +117,14 @@ def _attributes(item: Any) -> Tensor | None:
     return (attributes[:, None] if attributes.ndim == 1 else attributes).long()
 
 
-def _weighted(item: Any) -> bool:
+def _numbers(item: Any) -> bool:
     attributes = getattr(item, "edge_attr", None)
-    return getattr(item, "edge_weight", None) is not None or (attributes is not None and attributes.is_floating_point())
+    return attributes is not None and attributes.is_floating_point()
+
+
+def _weight(item: Any) -> Tensor | None:
+    weight = getattr(item, "edge_weight", None)
+    return None if weight is None else weight.reshape(-1).float()
 
 
 def _classes(y: Any, name: str, expected: str) -> Tensor:

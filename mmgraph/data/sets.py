@@ -102,7 +102,7 @@ def check_graph(name: str, graph: Graphs, edges: bool = True) -> None:
         edges: it must have an edge between two nodes; among many graphs one may have none.
 
     Raises:
-        UserError: no nodes, no edges, an edge to a node that is not there, or features that are not finite.
+        UserError: no nodes, no edges, an edge to a node that is not there, or features or weights that are not finite.
     """
     nodes = len(graph.x)
     if nodes == 0 or graph.x.shape[1] == 0:
@@ -114,6 +114,9 @@ def check_graph(name: str, graph: Graphs, edges: bool = True) -> None:
         raise UserError(
             f"{name}: edges name nodes {int(index.min())} to {int(index.max())}; there are 0 to {nodes - 1}"
         )
+    weight = graph.edge_weight
+    if weight is not None and not bool((weight.isfinite() & (weight >= 0)).all()):
+        raise UserError(f"{name}: edge weights that are NaN, infinite or negative; expected numbers of at least 0")
     bad = sum(int((~rows.isfinite().all(1)).sum()) for rows in graph.x.split(ROWS))
     if bad:
         raise UserError(f"{name}: NaN or infinite features at {bad} of {nodes} nodes")

@@ -36,7 +36,15 @@ class GCNLayer(nn.Module):
         return aggregate(edges, values, share) + self.bias
 
 
-def symmetric_shares(edges: Pattern) -> Tensor:
-    """(E,) float32, one over the root of the product of the in-degrees of both ends, self-loops counted."""
-    root = edges.start.diff().clamp(min=1).float().rsqrt()
-    return root[edges.column] * root[edges.row]
+def symmetric_shares(edges: Pattern, weights: Tensor | None = None) -> Tensor:
+    """(E,) float32, the weight of every edge over the root of the product of both ends' sums of incoming weights.
+
+    Args:
+        edges: with one self-loop at every node.
+        weights: (E,) float32, not negative; None for ones, which makes the sums degrees.
+    """
+    if weights is None:
+        root = edges.start.diff().clamp(min=1).float().rsqrt()
+        return root[edges.column] * root[edges.row]
+    root = weights.new_zeros(edges.rows).index_add(0, edges.row, weights).rsqrt()
+    return weights * root[edges.column] * root[edges.row]

@@ -35,12 +35,12 @@ class MaskGAEEncoder(nn.Module):
         self.dropout = config.dropout
 
     def forward(self, graphs: Graphs, mask: EdgeMask | None = None) -> Tensor:
-        edges = graphs.edges if mask is None else graphs.edges_without(mask.hidden)
-        return self.every_layer(graphs, edges)[-1]
+        edges, weights = (graphs.edges, graphs.weights) if mask is None else graphs.edges_without(mask.hidden)
+        return self.every_layer(graphs, edges, weights)[-1]
 
-    def every_layer(self, graphs: Graphs, edges: Pattern) -> list[Tensor]:
+    def every_layer(self, graphs: Graphs, edges: Pattern, weights: Tensor | None) -> list[Tensor]:
         """What each layer gives, first to last."""
-        share = symmetric_shares(edges)
+        share = symmetric_shares(edges, weights)
         dropout = self.dropout if self.training else 0.0
         x: NodeFeatures | Tensor = NodeFeatures(graphs)
         found = []
@@ -132,7 +132,7 @@ class MaskGAE(Pretrained, MaskedModel):
 
     def encode(self, batch: Graphs) -> Tensor:
         """Embeddings of all nodes on all edges, every layer: (T, C)."""
-        return torch.cat(self.encoder.every_layer(batch, batch.edges), 1)
+        return torch.cat(self.encoder.every_layer(batch, batch.edges, batch.weights), 1)
 
     def score_edges(self, batch: Graphs, pairs: Tensor) -> Tensor:
         """How likely each of (2, P) pairs is an edge, given the batch's edges: (P,) logits."""

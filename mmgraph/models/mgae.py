@@ -28,8 +28,8 @@ class MGAEEncoder(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, graphs: Graphs, mask: EdgeMask | None = None) -> list[Tensor]:
-        edges = graphs.edges if mask is None else graphs.edges_without(mask.hidden)
-        share = symmetric_shares(edges)
+        edges, weights = (graphs.edges, graphs.weights) if mask is None else graphs.edges_without(mask.hidden)
+        share = symmetric_shares(edges, weights)
         x: NodeFeatures | Tensor = NodeFeatures(graphs)
         found = []
         for number, layer in enumerate(self.layers, 1):

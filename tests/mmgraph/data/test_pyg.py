@@ -70,12 +70,18 @@ def test_categories() -> None:
     assert data.graph.edge_attr.tolist() == bonds[:, None].tolist()
 
 
-@pytest.mark.parametrize("key", ["edge_attr", "edge_weight"])
-def test_weights_are_said_to_be_unused(key: str) -> None:
+def test_numbers_at_edges() -> None:
+    """Weights are taken; other numbers are not, which a warning says."""
+    numbers = torch.rand(6)
     with pytest.warns(UserWarning, match="not used") as said:
-        data = from_pyg(Data(x=torch.ones(6, 1), edge_index=EDGES, **{key: torch.rand(6)}))
+        data = from_pyg(Data(x=torch.ones(6, 1), edge_index=EDGES, edge_attr=numbers))
     assert data.graph.edge_attr is None
     assert said[0].filename == __file__
+    weighted = from_pyg(Data(x=torch.ones(6, 1), edge_index=EDGES, edge_weight=numbers.double()))
+    assert weighted.graph.edge_weight is not None
+    assert torch.equal(weighted.graph.edge_weight, numbers)
+    with pytest.raises(UserError, match="mine: edge weights that are NaN, infinite or negative"):
+        from_pyg(Data(x=torch.ones(6, 1), edge_index=EDGES, edge_weight=-numbers), "mine")
 
 
 def test_degrees_where_there_are_no_features() -> None:
