@@ -9,6 +9,7 @@ from core.errors import UserError
 from core.masking import Mask, count_hidden
 from core.random import Randomness
 from mmgraph.graph import Graphs
+from mmgraph.masks import batch_generator
 from mmgraph.non_edges import draw_non_edges
 
 
@@ -67,7 +68,7 @@ def mask_edges(graphs: Graphs, ratio: float, randomness: Randomness = None, limi
 
     Source: Tan et al., "MGAE", Section 3.2; Li et al., "MaskGAE", Section 4.1 (edge-wise random masking).
     """
-    source = _first(randomness)
+    source = batch_generator(randomness)
     pair, keys = graphs.pairs
     count = _enough(len(keys))
     hide = count_hidden(count, ratio)
@@ -100,7 +101,7 @@ def mask_paths(
 
     Source: Li et al., "MaskGAE", Section 4.1 (path-wise random masking).
     """
-    source = _first(randomness)
+    source = batch_generator(randomness)
     pair, keys = graphs.pairs
     count = _enough(len(keys))
     walked = _walk(graphs, ratio, length, start, source)
@@ -121,7 +122,7 @@ def mask_edges_as_released(
 
     Source: maskgae/mask.py (MaskEdge) of the official code, at p = 0.7: three in ten of the predicted edges are visible.
     """
-    source = _first(randomness)
+    source = batch_generator(randomness)
     loops = (graphs.edge_index[0] == graphs.edge_index[1]).cpu()
     drawn = (torch.rand(len(loops), generator=source) < ratio) & ~loops
     return _scored(graphs, drawn & _reverse_in(graphs, drawn), drawn, source, limit)
@@ -139,7 +140,7 @@ def mask_paths_as_released(
 
     Source: maskgae/mask.py (MaskPath) of the official code.
     """
-    source = _first(randomness)
+    source = batch_generator(randomness)
     drawn = torch.zeros(graphs.edge_index.shape[1], dtype=torch.bool)
     drawn[_walk(graphs, ratio, length, start, source)] = True
     drawn &= (graphs.edge_index[0] != graphs.edge_index[1]).cpu()
@@ -187,7 +188,3 @@ def _walk(graphs: Graphs, ratio: float, length: int, start: str, source: torch.G
         passed.append(edge)
         at = targets[edge]
     return torch.cat(passed) if passed else torch.empty(0, dtype=torch.int64)
-
-
-def _first(randomness: Randomness) -> torch.Generator | None:
-    return randomness if randomness is None or isinstance(randomness, torch.Generator) else randomness[0]

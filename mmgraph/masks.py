@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from core.errors import UserError
 from core.masking import Mask, count_hidden
 from core.random import Randomness
 
@@ -62,13 +63,14 @@ def mask_nodes(offsets: Tensor, ratio: float, replace: float = 0.0, randomness: 
         A mask on the CPU. Both shares of the hidden nodes are rounded down, so one node may keep its features.
 
     Raises:
-        ValueError: a ratio outside [0, 1), or a single node.
+        ValueError: a ratio outside [0, 1).
+        UserError: a single node.
 
     Source: Hou et al., "GraphMAE", Section 3.2; edcoder.py of its official code.
     """
     total = int(offsets[-1])
     if total < 2:
-        raise ValueError(f"{total} node cannot be split into hidden and visible ones")
+        raise UserError(f"a batch of {total} node; expected two at least, one to hide and one to see")
     source = batch_generator(randomness)
     chosen = torch.randperm(total, generator=source)[: count_hidden(total, ratio)]
     order = chosen[torch.randperm(len(chosen), generator=source)]
