@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.errors import UserError
 from mmgraph.graph import Graphs, join, with_self_loops
 from mmgraph.layers.features import NodeFeatures
 from mmgraph.masks import mask_nodes
@@ -40,7 +41,7 @@ def test_the_same_generator_draws_the_same_and_every_node_is_hidden_as_often() -
 
 
 def test_a_single_node_cannot_be_masked() -> None:
-    with pytest.raises(ValueError, match="1 node"):
+    with pytest.raises(UserError, match="a batch of 1 node"):
         mask_nodes(torch.tensor([0, 1]), 0.5)
 
 
