@@ -17,7 +17,7 @@ from core.config import from_dict
 from core.errors import UserError
 from core.evaluation.metrics import accuracy, mean_class_accuracy, part_miou, part_miou_without_classes
 from core.random import generator
-from core.reporting.curves import plot_curves
+from core.reporting.scores import write_scores
 from core.saving import MODEL, WEIGHTS, describe, load_strictly, load_tensors, resolve
 from core.training.data import Microbatch
 from core.training.job import Job, run_training
@@ -42,7 +42,8 @@ Scores = dict[str, float]
 def finetune(
     recipe: FinetuneRecipe, pretrained: str | Path, out: str | Path, resume: bool = False, scratch: bool = False
 ) -> Scores:
-    """Fine-tune, select on validation data, score the test split once; leaves a run folder with ``result.json`` and curves.
+    """Fine-tune, select on validation data, score the test split once; leaves a run folder with ``result.json`` and
+    ``report.html``.
 
     Args:
         recipe: task, data, schedule.
@@ -85,8 +86,7 @@ def finetune(
     if test.skipped:
         scores["test_clouds_left_out"] = float(len(test.skipped))
     if outcome.main:
-        folder.write_json("result.json", scores)
-        plot_curves(folder.metrics, folder.path / "curves.png")
+        write_scores(folder, f"{type(outcome.job.model).__name__}: {folder.path.resolve().name}", scores)
     return scores
 
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from core.errors import UserError
 from core.evaluation.metrics import accuracy, mean_class_accuracy
-from core.reporting.curves import plot_curves
+from core.reporting.scores import write_scores
 from core.saving import describe, load_strictly, resolve
 from core.training.data import Microbatch
 from core.training.job import Job, run_training
@@ -42,7 +42,8 @@ def finetune(
     scratch: bool = False,
     data: NodeSet | GraphSet | None = None,
 ) -> Scores:
-    """Fine-tune, select on validation data, score the test part once; leaves a run folder with ``result.json`` and curves.
+    """Fine-tune, select on validation data, score the test part once; leaves a run folder with ``result.json`` and
+    ``report.html``.
 
     Args:
         recipe: task, data, schedule.
@@ -78,8 +79,7 @@ def finetune(
     scores = evaluate(outcome.job.model, test, recipe.train.batch_size)
     scores["validation"] = read_record(folder.state / "best.json")["score"]
     if outcome.main:
-        folder.write_json("result.json", scores)
-        plot_curves(folder.metrics, folder.path / "curves.png")
+        write_scores(folder, f"{type(outcome.job.model).__name__}: {folder.path.resolve().name}", scores)
     return scores
 
 

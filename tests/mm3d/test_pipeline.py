@@ -294,6 +294,7 @@ def test_classification_learns_what_is_trivial(pretrained: Path, task: Path, tmp
     assert np.mean([row["train_accuracy"] for row in rows if "train_accuracy" in row][-8:]) > 0.8
     assert [round(row["epoch"]) for row in rows if "validation_accuracy" in row] == list(range(1, 31))
     assert (tmp_path / "ft/seed-0/curves.png").is_file()
+    assert "mean class accuracy" in (tmp_path / "ft/seed-0/report.html").read_text()
     assert json.loads((tmp_path / "ft/seed-0/result.json").read_text())["accuracy"] > 0.8
 
 

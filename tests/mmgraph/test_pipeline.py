@@ -119,7 +119,7 @@ def test_every_seed_is_fine_tuned_from_its_own_pretraining(recipe: Path, task: P
     folders = [tmp_path / f"ft/seed-{seed}" for seed in range(3)]
     assert {p.name for p in folders[0].iterdir()} == {
         "config.yaml", "environment.json", "metrics.jsonl", "model.json", "weights.safetensors", "state",
-        "result.json", "curves.png",
+        "result.json", "curves.png", "report.html",
     }  # fmt: skip
     results = [json.loads((folder / "result.json").read_text()) for folder in folders]
     assert all(set(result) == {"accuracy", "mean_class_accuracy", "validation"} for result in results)
