@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from core.errors import UserError
 from core.masking import Mask, count_hidden
 from core.random import Randomness
 from mmgraph.graph import Graphs
@@ -62,15 +61,16 @@ def mask_edges(graphs: Graphs, ratio: float, randomness: Randomness = None, limi
         randomness: one CPU generator, one a graph (the first is used, since the draw is the batch's), or None.
         limit: at most so many hidden edges are predicted; None for all. As many pairs that are none are drawn.
 
+    A batch of fewer than two undirected edges hides nothing and has no loss.
+
     Raises:
         ValueError: a ratio outside [0, 1).
-        UserError: fewer than two undirected edges.
 
     Source: Tan et al., "MGAE", Section 3.2; Li et al., "MaskGAE", Section 4.1 (edge-wise random masking).
     """
     source = batch_generator(randomness)
     pair, keys = graphs.pairs
-    count = _enough(len(keys))
+    count = len(keys)
     hide = count_hidden(count, ratio)
     chosen = torch.zeros(count + 1, dtype=torch.bool)  # the last is that of self-loops
     chosen[torch.randperm(count, generator=source)[:hide]] = True
@@ -94,21 +94,20 @@ def mask_paths(
         length: steps of a walk; it ends where no edge leads on.
         randomness, limit: as in :func:`mask_edges`.
 
-    At least one edge is hidden and one stays.
-
-    Raises:
-        UserError: fewer than two undirected edges.
+    At least one edge is hidden and one stays; a batch of fewer than two hides nothing and has no loss.
 
     Source: Li et al., "MaskGAE", Section 4.1 (path-wise random masking).
     """
     source = batch_generator(randomness)
     pair, keys = graphs.pairs
-    count = _enough(len(keys))
+    count = len(keys)
     walked = _walk(graphs, ratio, length, start, source)
     chosen = torch.zeros(count + 1, dtype=torch.bool)
     chosen[pair[walked]] = True
     chosen[count] = False
-    if int(chosen.sum()) in (0, count):  # walks that pass no edge hide one, walks that pass all leave one
+    if count < 2:
+        chosen[:] = False
+    elif int(chosen.sum()) in (0, count):  # walks that pass no edge hide one, walks that pass all leave one
         one = int(torch.randint(count, (), generator=source))
         chosen[one] = not bool(chosen[one])
     drawn = chosen[pair]
@@ -154,12 +153,6 @@ def _scored(
     if limit is not None and len(scored) > limit:
         scored = scored[torch.randperm(len(scored), generator=source)[:limit]]
     return EdgeMask(hidden, graphs.edge_offsets.cpu(), drawn, scored, draw_non_edges(graphs, len(scored), source))
-
-
-def _enough(count: int) -> int:
-    if count < 2:
-        raise UserError(f"a batch with {count} undirected edges; expected two at least, one to hide and one to see")
-    return count
 
 
 def _reverse_in(graphs: Graphs, drawn: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.sources import load
 from mmgraph.models import load_model
 from mmgraph.models.classifier import GraphClassifier
+from mmgraph.models.gmae import GMAE
 from mmgraph.runs import data_of
 from mmgraph.training_data import all_graphs, describe_data
 
@@ -98,6 +99,10 @@ def new_classifier(
         raise UserError(f"{source}: is fine-tuned already; expected a pretrained model")
     pretrained = load_model(source)
     pretrained.check(all_graphs(train.data), where)
+    if isinstance(pretrained, GMAE) and recipe.task == "nodes":
+        raise UserError(
+            f"{source}: a GMAE reads nodes from ego-graphs; it is probed, or fine-tuned on graphs, not on nodes"
+        )
     batch = train.look(LOOKED_AT)
     with torch.no_grad():
         width = pretrained.encode(batch).shape[1]

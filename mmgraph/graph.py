@@ -41,12 +41,14 @@ class Graphs:
     ) -> None:
         if x.ndim != 2 or edge_index.ndim != 2 or len(edge_index) != 2:
             raise ValueError(f"features {tuple(x.shape)}, edges {tuple(edge_index.shape)}; expected (T, F) and (2, E)")
+        if edge_index.is_floating_point() or edge_index.is_complex():
+            raise ValueError(f"edges of {edge_index.dtype}; expected integers")
         if edge_attr is not None and (edge_attr.ndim != 2 or len(edge_attr) != edge_index.shape[1]):
             raise ValueError(f"{edge_index.shape[1]} edges, edge attributes {tuple(edge_attr.shape)}; expected (E, B)")
         if edge_weight is not None and edge_weight.shape != edge_index.shape[1:]:
             raise ValueError(f"{edge_index.shape[1]} edges, weights {tuple(edge_weight.shape)}; expected (E,)")
         self.x = x
-        self.edge_index = edge_index
+        self.edge_index = edge_index.long()  # products of two node numbers leave narrower types
         self.edge_weight = edge_weight
         self.edge_attr = edge_attr
         self.roots = roots
@@ -145,9 +147,7 @@ def join(graphs: Sequence[Graphs]) -> Graphs:
     return Graphs(
         torch.cat([g.x for g in graphs]),
         torch.cat([g.edge_index + at for g, at in zip(graphs, before, strict=True)], 1),
-        torch.cat(
-            [torch.zeros(1, dtype=torch.int64), *(g.offsets[1:] + at for g, at in zip(graphs, before, strict=True))]
-        ),
+        torch.cat([graphs[0].offsets[:1], *(g.offsets[1:] + at for g, at in zip(graphs, before, strict=True))]),
         _joined("edge attributes", [g.edge_attr for g in graphs]),
         _joined("roots", roots),
         _joined("edge weights", [g.edge_weight for g in graphs]),
@@ -167,10 +167,23 @@ def check_width(graphs: Graphs, width: int, source: str) -> None:
     Raises:
         UserError: another width, or categories in place of features.
     """
+    if graphs.x.dtype == torch.float64:
+        raise UserError(f"{source}: features in float64; the model takes float32")
     if not graphs.x.is_floating_point():
         raise UserError(f"{source}: its nodes have categories ({graphs.x.dtype}); the model takes features")
     if graphs.x.shape[1] != width:
         raise UserError(f"{source}: {graphs.x.shape[1]} features a node; the model takes {width} (model.width)")
+
+
+def check_edges(graphs: Graphs, source: str) -> None:
+    """See that edges can be hidden.
+
+    Raises:
+        UserError: fewer than two undirected edges in all.
+    """
+    count = len(graphs.pairs[1])
+    if count < 2:
+        raise UserError(f"{source}: {count} undirected edges; expected two at least, one to hide and one to see")
 
 
 def with_self_loops(edge_index: Tensor, nodes: int) -> Tensor:

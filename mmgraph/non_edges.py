@@ -11,7 +11,7 @@ ROUNDS = 20
 
 
 def draw_non_edges(graphs: Graphs, count: int, source: torch.Generator | None) -> Tensor:
-    """Uniform ordered pairs of different nodes of the same graph that no edge joins in either direction: (2, N) int64.
+    """Pairs that no edge joins in either direction, a uniform node and a uniform other of its graph: (2, N) int64.
 
     Args:
         graphs: a batch of graphs.

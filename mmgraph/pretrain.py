@@ -10,7 +10,7 @@ from core.training.data import make_plan
 from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
 from core.training.selection import BestWeights
-from mmgraph.config import GraphMAE2Recipe, GraphMAERecipe, MaskGAERecipe, MGAERecipe, Recipe
+from mmgraph.config import GraphMAE2Recipe, GraphMAERecipe, MaskGAERecipe, MGAERecipe, Recipe, SamplingConfig
 from mmgraph.data.inductive import InductiveSet
 from mmgraph.data.links import split_links
 from mmgraph.data.sets import GraphSet, NodeSet
@@ -64,7 +64,7 @@ def pretrain(
     outcome = run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
     finished_before = outcome.result.steps_now == 0 and (folder.path / "report.html").exists()
     if outcome.main and not finished_before:
-        config = ProbeConfig(recipe.probe_nodes, recipe.probe_graphs)
+        config = ProbeConfig(recipe.probe_nodes, recipe.probe_graphs, sampling or SamplingConfig())
         write_report(folder, load_model(folder.path), given, config)
     return outcome
 

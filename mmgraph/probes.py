@@ -72,8 +72,6 @@ def probe_parts(parts: tuple[Batches, Batches, Batches], classes: int, config: N
     train, val, test = (_labelled(part) for part in parts)
     if not all(bool(x.isfinite().all()) for part in (train, val, test) for x, _ in part):
         raise UserError("embeddings: NaN or infinite values; expected finite ones")
-    if config.normalize:
-        train, val, test = ([(F.normalize(x), y) for x, y in part] for part in (train, val, test))
     torch.manual_seed(derive_seed(seed, "probe"))
     layer = nn.Linear(train[0][0].shape[1], classes)
     optimizer = torch.optim.Adam(layer.parameters(), lr=config.lr, weight_decay=config.weight_decay)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, cast
 
+from torch.nn import functional as F
+
 from core.errors import UserError
 from core.evaluation.metrics import MeanStd, mean_std
 from core.reporting.tables import Table
@@ -44,7 +46,11 @@ def probe_set(
         return [probe_graphs(embed_graphs(model, data, config.graphs).numpy(), data)]
     if isinstance(data, InductiveSet):
         return [probe_parts(embed_parts(model, data, config.sampling), data.classes, config.nodes, seed).accuracy]
+    if data.labelled and len(data.labels[data.train].unique()) < 2:
+        raise UserError(f"{data.name}: all training nodes have one class; a probe needs at least two")
     embeddings = raw_nodes(data) if model is None else embed_nodes(model, data, config.sampling)
+    if config.nodes.normalize and model is not None:  # what the recipe does to its embeddings, not to raw features
+        embeddings = F.normalize(embeddings)
     found = []
     for method in methods:
         if method == "linear":

@@ -40,7 +40,10 @@ def main(words: list[str]) -> None:
         try:
             outcome = pretrain(seeded, run, options["resume"], recipe.paper)
         except Interrupted as stopped:
-            raise Interrupted(f"{stopped}. Go on with: mmgraph pretrain {run} --resume") from stopped
+            again = f"{out if options['seeds'] == 1 else words[0]} --resume"
+            if options["seeds"] > 1:
+                again = f"{' '.join(word for word in words if word != '--resume')} --resume"
+            raise Interrupted(f"{stopped}. Go on with: mmgraph pretrain {again}") from stopped
         if outcome.main:
             result = outcome.result
             done = f"{result.steps} steps, {result.seconds:.0f} s"

@@ -33,6 +33,7 @@ def probe(
         device: where embeddings are computed; auto takes a GPU where there is one.
         out: JSON file for the results; RUN/probe.json where none is given.
     """
+    from mmgraph.data.sets import NodeSet
     from mmgraph.data.sources import load
     from mmgraph.links import link_rows
     from mmgraph.probing import probe_rows, probe_table, score_name
@@ -46,12 +47,14 @@ def probe(
     source = data or data_of(folders[0])
     labelled = load(source)
     models[0].check(all_graphs(labelled), source)
-    rows = probe_rows(models, labelled, probe_config_of(folders[0]), controls, split_words(methods))
-    print(f"{source}: test {score_name(labelled)}, {len(models)} pretraining seed(s)")
-    print(probe_table(rows).text())
+    scores = link_rows(models, [Path(folder) for folder in folders], labelled, source, controls)
+    rows = []
+    if not scores or not isinstance(labelled, NodeSet) or labelled.labelled:  # links need no labels
+        rows = probe_rows(models, labelled, probe_config_of(folders[0]), controls, split_words(methods))
+        print(f"{source}: test {score_name(labelled)}, {len(models)} pretraining seed(s)")
+        print(probe_table(rows).text())
     found = [{"embeddings": name, "probe": by, "mean": s.mean, "std": s.std, "seeds": s.count} for name, by, s in rows]
     said: dict[str, Any] = {"data": source, "score": score_name(labelled), "rows": found}
-    scores = link_rows(models, [Path(folder) for folder in folders], labelled, source, controls)
     if scores:
         print(f"{source}: edges that were set aside, told from pairs that are none")
         print(Table(("model", "AUC", "AP", "seeds"), scores).text())

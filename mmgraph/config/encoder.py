@@ -34,5 +34,5 @@ class GraphEncoderConfig:
     def __post_init__(self) -> None:
         at_least(self, 1, "dim", "depth", "heads")
         within(self, 0, 1, "feature_dropout", "attention_dropout")
-        if self.dim % self.heads:
+        if self.kind == "gat" and self.dim % self.heads:
             raise ValueError(f"heads {self.heads}: do not divide dim {self.dim}")

@@ -19,7 +19,7 @@ class NodeProbeConfig:
     epochs: int = 300
     """Full-batch steps."""
     normalize: bool = False
-    """Divide every embedding by its length before."""
+    """Divide every embedding by its length before any probe of nodes; raw features stay as they are."""
 
     def __post_init__(self) -> None:
         at_least(self, 0, "lr", "weight_decay")

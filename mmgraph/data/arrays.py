@@ -48,7 +48,7 @@ def node_arrays(path: str | Path, seed: int = 0) -> NodeSet:
         expected = " or ".join(FORMS.values())
         raise UserError(f"{path}: no array {missing[0]!r}; expected {expected}")
     try:
-        x = _csr(arrays, x_name)
+        x = torch.from_numpy(_csr(arrays, x_name).toarray().astype(np.float32))
         edges = arrays[edge_name] if edge_name in arrays else np.stack(_csr(arrays, edge_name).nonzero())
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: not a sparse matrix ({error}); expected compressed rows") from error
@@ -59,10 +59,12 @@ def node_arrays(path: str | Path, seed: int = 0) -> NodeSet:
         raise UserError(f"{path}: labels {found.dtype} of shape {found.shape}; expected integers, one a node")
     both = torch.from_numpy(np.concatenate([edges, edges[::-1]], 1).astype(np.int64)).unique(dim=1)
     labels = torch.from_numpy(arrays[y_name].astype(np.int64))
-    graph = Graphs(torch.from_numpy(x.toarray().astype(np.float32)), both)
+    graph = Graphs(x, both)
     return NodeSet(path.stem, graph, labels, *split_nodes(labels, seed))
 
 
 def _csr(arrays: dict[str, np.ndarray], name: str) -> sparse.csr_matrix:
     parts = tuple(arrays[f"{name}_{part}"] for part in ("data", "indices", "indptr"))
-    return sparse.csr_matrix(parts, shape=tuple(arrays[f"{name}_shape"]))
+    matrix = sparse.csr_matrix(parts, shape=tuple(arrays[f"{name}_shape"]))
+    matrix.check_format(full_check=True)  # an index outside the shape would be written outside the array
+    return matrix

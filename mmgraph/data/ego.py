@@ -37,7 +37,8 @@ class EgoSet:
     def __init__(self, graph: Graphs, sizes: Sequence[int]) -> None:
         self.graph = graph
         self.sizes = tuple(sizes)
-        pattern, _ = Pattern.of_edges(graph.edge_index.cpu(), len(graph.x))
+        once = graph.edge_index.cpu().unique(dim=1)  # a neighbour is one, however many edges lead to it
+        pattern, _ = Pattern.of_edges(once, len(graph.x))
         self.start: Ints = pattern.start.numpy()
         self.column: Ints = pattern.column.numpy()
 

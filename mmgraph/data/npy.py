@@ -14,7 +14,7 @@ from mmgraph.data.sets import NodeSet
 from mmgraph.data.splits import split_nodes
 from mmgraph.graph import Graphs
 
-SHAPES = {"x": 2, "edge_index": 2, "edge_attr": 2, "labels": 1, **dict.fromkeys(PARTS, 1)}
+SHAPES = {"x": 2, "edge_index": 2, "edge_attr": 2, "edge_weight": 1, "labels": 1, **dict.fromkeys(PARTS, 1)}
 
 
 def npy(path: str | Path, seed: int = 0) -> NodeSet:
@@ -22,8 +22,8 @@ def npy(path: str | Path, seed: int = 0) -> NodeSet:
 
     Args:
         path: a folder with ``x.npy`` (T, F) float32, or int64 where they are categories, ``edge_index.npy`` (2, E) int64,
-            directed; optional ``edge_attr.npy`` (E, B) int64, ``labels.npy`` (T,) int64, -1 for none, and node indices
-            ``train.npy``, ``val.npy``, ``test.npy``.
+            directed; optional ``edge_attr.npy`` (E, B) int64, ``edge_weight.npy`` (E,) float32, ``labels.npy`` (T,) int64, -1
+            for none, and node indices ``train.npy``, ``val.npy``, ``test.npy``.
         seed: of a random split: 10 % train, 10 % val, 80 % test.
 
     Raises:
@@ -40,7 +40,10 @@ def npy(path: str | Path, seed: int = 0) -> NodeSet:
     parts = [part for part in found if part is not None]
     if parts and len(parts) < len(PARTS):
         raise UserError(f"{path}: {len(parts)} of train.npy, val.npy and test.npy; expected all or none")
-    graph = Graphs(x, edges, None, arrays["edge_attr"])
+    try:
+        graph = Graphs(x, edges, None, arrays["edge_attr"], edge_weight=arrays["edge_weight"])
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
     return NodeSet(path.name, graph, labels, *(parts or split_nodes(labels, seed)))
 
 
@@ -50,8 +53,8 @@ def write_npy(data: NodeSet, path: str | Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
     arrays = {"x": data.graph.x, "edge_index": data.graph.edge_index, "labels": data.labels}
     arrays |= {name: getattr(data, name) for name in PARTS}
-    if data.graph.edge_attr is not None:
-        arrays["edge_attr"] = data.graph.edge_attr
+    of_edges = {"edge_attr": data.graph.edge_attr, "edge_weight": data.graph.edge_weight}
+    arrays |= {name: values for name, values in of_edges.items() if values is not None}
     for name, array in arrays.items():
         np.save(path / f"{name}.npy", array.numpy())
 
@@ -63,7 +66,7 @@ def _mapped(path: Path, dims: int) -> Tensor | None:
         array = np.load(path, mmap_mode="c", allow_pickle=False)  # nothing is written back
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path}: not readable as an array ({error})") from error
-    kinds = (np.float32, np.int64) if path.stem == "x" else (np.int64,)
+    kinds = {"x": (np.float32, np.int64), "edge_weight": (np.float32,)}.get(path.stem, (np.int64,))
     if array.ndim != dims or array.dtype not in kinds:
         wanted = " or ".join(np.dtype(kind).name for kind in kinds)
         raise UserError(f"{path}: {array.dtype} {array.shape}; expected {wanted} of {dims} dimensions")

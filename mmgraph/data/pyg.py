@@ -43,12 +43,19 @@ def from_pyg(
     labels = torch.full((len(graph.x),), -1)
     if getattr(data, "y", None) is not None:
         labels = _classes(data.y, f"{name}: y", "a class a node")
+    if len(labels) != len(graph.x):
+        raise UserError(f"{name}: {len(labels)} labels for {len(graph.x)} nodes; expected one a node")
     masks = [getattr(data, f"{part}_mask", None) for part in PARTS]
     if all(mask is None for mask in masks):
         return NodeSet(name, graph, labels, *split_nodes(labels, seed, train, val))
     missing = [part for part, mask in zip(PARTS, masks, strict=True) if mask is None]
     if missing:
         raise UserError(f"{name}: no {missing[0]}_mask; expected train_mask, val_mask and test_mask, or none of them")
+    for part, mask in zip(PARTS, masks, strict=True):
+        if mask is not None and (len(mask) != len(labels) or (mask.ndim == 2 and split >= mask.shape[1])):
+            raise UserError(
+                f"{name}: {part}_mask of shape {tuple(mask.shape)}; expected {len(labels)} nodes and split {split}"
+            )
     first = ((mask if mask.ndim == 1 else mask[:, split]).bool() for mask in masks if mask is not None)
     return NodeSet(name, graph, labels, *((mask & (labels >= 0)).nonzero().squeeze(1) for mask in first))
 
@@ -94,7 +101,10 @@ def _graphs(items: Sequence[Any], names: Sequence[str]) -> tuple[Graphs, ...]:
     if any(has_x):
         features = [_features(item.x, name) for item, name in zip(items, names, strict=True)]
     else:
-        features = one_hot_degrees(edges, [int(item.num_nodes) for item in items])
+        try:
+            features = one_hot_degrees(edges, [int(item.num_nodes) for item in items])
+        except UserError as error:
+            raise UserError(f"{names[0] if len(names) == 1 else names[0] + ' and others'}: {error}") from error
     if any(_numbers(item) for item in items):
         warnings.warn(f"{names[0]}: edges have numbers as attributes, which are not used", stacklevel=3)
     return tuple(

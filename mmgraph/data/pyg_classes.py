@@ -35,7 +35,7 @@ def pyg(words: str) -> NodeSet | GraphSet:
     needed = [p.name for p in arguments if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
     if needed not in (["root"], ["root", "name"]):
         raise UserError(
-            f"data pyg:{words}: {kind_name} takes {', '.join(needed)}; expected a class of root and name only"
+            f"data pyg:{words}: {kind_name} takes {', '.join(needed) or 'no root'}; expected a class of root and name only"
         )
     given = [root] if needed == ["root"] else [str(Path(root).parent), Path(root).name]
     offline = type(kind.__name__, (kind,), {"download": _no_download, "__module__": kind.__module__})

@@ -57,7 +57,7 @@ class SampledGraph:
         return self.subgraph(self.neighbours.around(roots, self.config.fanouts, generator), len(roots))
 
     def subgraph(self, nodes: NDArray[np.int64], roots: int) -> Graphs:
-        """The graph induced by different nodes, of which the first ``roots`` are its roots."""
+        """The graph induced by different nodes, of which the first ``roots`` are its roots; without weights of edges."""
         edges, place = self.neighbours.induced(nodes)
         attributes = None
         if self.graph.edge_attr is not None:

@@ -42,10 +42,14 @@ class NodeSet:
             nodes = getattr(self, part)
             if nodes.numel() == 0:
                 raise UserError(f"{self.name}: no nodes in its {part} part")
-            if int(nodes.max()) >= len(self.labels) or int(self.labels[nodes].min()) < 0:
+            inside = 0 <= int(nodes.min()) <= int(nodes.max()) < len(self.labels)
+            if not inside or int(self.labels[nodes].min()) < 0:
                 raise UserError(f"{self.name}: its {part} part has nodes without a label, or that are not in the graph")
-        if len(self.labels[self.train].unique()) < 2:
-            raise UserError(f"{self.name}: all training nodes have one class; a probe needs at least two")
+        if len(self.labels[self.labels >= 0].unique()) < 2:
+            raise UserError(f"{self.name}: all nodes have one class; a probe needs at least two")
+        every = torch.cat([self.train, self.val, self.test])
+        if len(every.unique()) < len(every):
+            raise UserError(f"{self.name}: nodes that are in two of train, val and test, or twice in one")
 
     @property
     def labelled(self) -> bool:
@@ -80,6 +84,12 @@ class GraphSet:
             raise UserError(f"{self.name}: no graphs")
         for number, graph in enumerate(self.graphs):
             check_graph(f"{self.name}, graph {number}", graph, edges=False)
+        widths = {graph.x.shape[1] for graph in self.graphs}
+        if len(widths) > 1:
+            raise UserError(f"{self.name}: {sorted(widths)} features a node; expected as many in all graphs")
+        for what in ("edge_attr", "edge_weight"):
+            if len({getattr(graph, what) is None for graph in self.graphs}) > 1:
+                raise UserError(f"{self.name}: some of its graphs have {what}, others have none")
         if len(self.labels) != len(self.graphs):
             raise UserError(
                 f"{self.name}: {len(self.labels)} labels for {len(self.graphs)} graphs; expected one a graph"

@@ -46,6 +46,8 @@ def load(source: str) -> NodeSet | GraphSet | InductiveSet:
     name, _, path = source.partition(":")
     if name not in LAYOUTS:
         raise UserError(f"data {source!r}: no such layout{did_you_mean(name, LAYOUTS)}")
+    if name == "digits" and path:
+        raise UserError(f"data {source!r}: digits is built in and takes no path")
     if name != "digits" and not path:
         raise UserError(f"data {source!r}: where is it? Write {name}:path/to/it")
     return LAYOUTS[name][0](path)

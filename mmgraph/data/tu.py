@@ -32,12 +32,18 @@ def tu(path: str | Path) -> GraphSet:
         data, slices, sizes = read(str(folder), path.name)
     except Exception as error:  # a text file can be wrong in every way
         raise UserError(f"{folder}: cannot be read ({type(error).__name__}: {error})") from error
+    if "y" not in slices:
+        raise UserError(f"{folder}: no {path.name}_graph_labels.txt; expected a class for every graph")
+    if data.y.is_floating_point():
+        raise UserError(f"{folder}: its graphs have numbers to predict; expected a class for every graph")
     indicator = np.loadtxt(folder / f"{path.name}_graph_indicator.txt", dtype=np.int64)
     nodes = np.bincount(indicator - 1, minlength=len(slices["y"]) - 1)
     starts = slices["edge_index"].tolist()
     edges = [data.edge_index[:, a:b] for a, b in pairwise(starts)]
     if sizes["num_node_labels"]:
         labels = data.x[:, sizes["num_node_attributes"] :].float()
+        if len(labels) != len(indicator):
+            raise UserError(f"{folder}: {len(labels)} labels of nodes for {len(indicator)} nodes")
         features = list(labels.split(nodes.tolist()))
     else:
         features = one_hot_degrees(edges, nodes.tolist())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -92,7 +93,7 @@ class GMAE(Pretrained, MaskedModel):
     encoder: GMAEEncoder
 
     def __init__(self, config: GMAEConfig) -> None:
-        loss = F.mse_loss if config.loss == "mse" else F.binary_cross_entropy_with_logits
+        loss = partial(mean_loss, F.mse_loss if config.loss == "mse" else F.binary_cross_entropy_with_logits)
         objective = Objective(GMAEDecoder(config), partial(target_features, config=config), loss)
         super().__init__(GMAEEncoder(config), {config.loss: objective})
         self.config = config
@@ -114,7 +115,10 @@ class GMAE(Pretrained, MaskedModel):
 
     def draw_mask(self, batch: Graphs, randomness: Randomness = None) -> Mask:
         """Which nodes are hidden."""
-        return random_mask_packed(batch.offsets.diff().tolist(), self.config.mask_ratio, randomness)
+        sizes = batch.offsets.diff().tolist()
+        if max(sizes) < 2:  # isolated nodes alone: nothing is hidden, and the loss is zero
+            return Mask(torch.zeros(sum(sizes), dtype=torch.bool), batch.offsets.cpu())
+        return random_mask_packed(sizes, self.config.mask_ratio, randomness)
 
     def encode(self, batch: Graphs) -> Tensor:
         """Embeddings of all nodes, nothing hidden: (T, C)."""
@@ -126,6 +130,11 @@ class GMAE(Pretrained, MaskedModel):
             nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=0.02)
+
+
+def mean_loss(loss: Callable[..., Tensor], prediction: Tensor, target: Tensor) -> Tensor:
+    """The mean of a loss over all features, 0 where no node is hidden."""
+    return loss(prediction, target, reduction="sum") / max(target.numel(), 1)
 
 
 def target_features(graphs: Graphs, mask: Mask, config: GMAEConfig) -> Tensor:

@@ -12,7 +12,7 @@ from core.random import Randomness
 from core.saving import Pretrained
 from mmgraph.config import MGAEConfig
 from mmgraph.edge_masks import EdgeMask, mask_edges
-from mmgraph.graph import Graphs, check_width
+from mmgraph.graph import Graphs, check_edges, check_width
 from mmgraph.layers.features import NodeFeatures
 from mmgraph.layers.gcn import GCNLayer, symmetric_shares
 from mmgraph.layers.link_loss import link_labels, link_loss
@@ -96,9 +96,10 @@ class MGAE(Pretrained, MaskedModel):
         """See that graphs have the features this model was made for.
 
         Raises:
-            UserError: another width.
+            UserError: another width, or too few edges.
         """
         check_width(graphs, self.config.width, source)
+        check_edges(graphs, source)
 
     def draw_mask(self, batch: Graphs, randomness: Randomness = None) -> EdgeMask:
         """Which edges are hidden and predicted, and which pairs they are told from."""

@@ -60,7 +60,7 @@ BAD_GRAPHS = {
     "infinite features": ({"x": features(np.inf)}, f"NaN or infinite features at 1 of {NODES} nodes"),
     "labels of another length": ({"y": np.arange(NODES - 3) % 2}, f"{NODES - 3} labels for {NODES} nodes"),
     "labels that are fractions": ({"y": np.linspace(0, 1, NODES)}, "integers"),
-    "one class": ({"y": np.zeros(NODES, int)}, "all training nodes have one class"),
+    "one class": ({"y": np.zeros(NODES, int)}, "all nodes have one class"),
 }  # fmt: skip
 
 

@@ -171,7 +171,7 @@ def test_data_of_torch_geometric() -> None:
     one = data(x=X.double(), edge_index=EDGES, y=LABELS)
     masks = torch.eye(4, dtype=torch.bool)
     one.train_mask = torch.stack([masks[0] | masks[1], masks[2] | masks[3]], 1)
-    one.val_mask, one.test_mask = masks[2], masks[3]
+    one.val_mask, one.test_mask = masks[[2, 0]].t(), masks[[3, 1]].t()
     assert from_pyg(one, split=1).train.tolist() == [2, 3]
     assert (from_pyg(one).train.tolist(), from_pyg(one).test.tolist()) == ([0, 1], [3])
     assert from_pyg(one).graph.x.dtype == torch.float32
@@ -229,3 +229,33 @@ def test_the_command_line_pretrains_and_probes(tmp_path: Path, capsys: pytest.Ca
     assert command("pretrain", recipe, "--model.width", 5, "--out", tmp_path / "other") == 2
     assert "64 features a node; the model takes 5" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
+
+
+def test_narrow_numbers_of_nodes_do_not_overflow() -> None:
+    """Edges in int32 are edges: the keys of pairs go beyond it."""
+    nodes = 100_000
+    edges = torch.tensor([[99_999, 7], [99_998, 99_000]])
+    wide, narrow = (Graphs(torch.zeros(nodes, 1), e) for e in (edges, edges.int()))
+    assert torch.equal(wide.pairs[1], narrow.pairs[1])
+    assert wide.pairs[1].tolist() == [7 * nodes + 99_000, 99_998 * nodes + 99_999]
+    with pytest.raises(ValueError, match=r"edges of torch\.float32"):
+        Graphs(torch.zeros(2, 1), torch.zeros(2, 1))
+
+
+@pytest.mark.parametrize(
+    ("train", "said"), [([-1, 0], "not in the graph"), ([0, 2], "nodes that are in two of train, val and test")]
+)
+def test_parts_are_checked(train: list[int], said: str) -> None:
+    parts = (torch.tensor(train), torch.tensor([2]), torch.tensor([3]))
+    with pytest.raises(UserError, match=said):
+        NodeSet("mine", Graphs(X, EDGES), LABELS, *parts)
+
+
+def test_graphs_of_a_set_are_alike() -> None:
+    graph = Graphs(X, EDGES)
+    for other, said in (
+        (Graphs(X[:, :1], EDGES), "features a node; expected as many in all graphs"),
+        (Graphs(X, EDGES, edge_attr=EDGES.t()), "some of its graphs have edge_attr"),
+    ):
+        with pytest.raises(UserError, match=said):
+            GraphSet("mine", (graph, other), np.array([0, 1]))

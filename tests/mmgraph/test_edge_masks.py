@@ -9,7 +9,8 @@ from core.errors import UserError
 from core.masking import count_hidden
 from core.random import generator
 from mmgraph.edge_masks import EdgeMask, mask_edges, mask_edges_as_released, mask_paths, mask_paths_as_released
-from mmgraph.graph import Graphs, join
+from mmgraph.graph import Graphs, check_edges, join
+from mmgraph.layers.link_loss import link_loss
 from mmgraph.non_edges import draw_non_edges
 
 
@@ -109,11 +110,16 @@ def test_degrees_count_drawn_edges() -> None:
     assert torch.equal(mask.degrees(graphs), counted)
 
 
-def test_a_mask_that_would_hide_all_is_refused() -> None:
+def test_one_edge_is_not_hidden() -> None:
     one = Graphs(torch.zeros(3, 1), torch.tensor([[0, 1, 2], [1, 0, 2]]))
-    for draw in (lambda: mask_edges(one, 0.7), lambda: mask_paths(one, 0.9, 3)):
-        with pytest.raises(UserError, match="a batch with 1 undirected edges"):
-            draw()
+    for mask in (mask_edges(one, 0.7), mask_paths(one, 0.9, 3)):
+        assert not mask.hidden.any()
+        assert len(mask.scored) == 0
+        logits = torch.zeros(0, requires_grad=True)
+        link_loss(logits, mask.labels).backward()
+        assert logits.grad is not None
+    with pytest.raises(UserError, match="mine: 1 undirected edges; expected two at least"):
+        check_edges(one, "mine")
 
 
 def test_a_complete_graph_has_no_other_pairs() -> None:

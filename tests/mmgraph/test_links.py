@@ -13,6 +13,7 @@ from mmgraph.cli import ABOUT, COMMANDS
 from mmgraph.config import LinksConfig
 from mmgraph.data.digits import digits
 from mmgraph.data.links import ScoredPairs, split_links
+from mmgraph.data.npy import write_npy
 from mmgraph.data.sets import NodeSet
 from mmgraph.graph import Graphs
 from mmgraph.links import score_links
@@ -127,3 +128,19 @@ def test_the_command_line(
     command("pretrain", "tiny.yaml", "--out", "all", "--links.train_on_all", "true")
     command("probe", "all", "--controls", "false")
     assert "links" not in json.loads(Path("all/probe.json").read_text())
+
+
+def test_links_need_no_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = digits()
+    none = torch.empty(0, dtype=torch.int64)
+    write_npy(NodeSet("bare", data.graph, torch.full_like(data.labels, -1), none, none, none), tmp_path / "bare")
+    for part in ("train", "val", "test"):
+        (tmp_path / f"bare/{part}.npy").unlink()
+    (tmp_path / "tiny.yaml").write_text(TINY.format(system="maskgae"))
+    source = f"npy:{tmp_path / 'bare'}"
+    words = ["pretrain", str(tmp_path / "tiny.yaml"), "--data", source, "--out", str(tmp_path / "run")]
+    assert run("mmgraph", ABOUT, COMMANDS, words) == 0, capsys.readouterr().err
+    assert run("mmgraph", ABOUT, COMMANDS, ["probe", str(tmp_path / "run")]) == 0, capsys.readouterr().err
+    said = json.loads((tmp_path / "run/probe.json").read_text())
+    assert said["rows"] == []
+    assert [row["model"] for row in said["links"]] == ["pretrained", "untrained"]

@@ -51,3 +51,14 @@ def test_objects_are_not_read(tmp_path: Path) -> None:
     np.savez(tmp_path / "evil.npz", labels=np.array([print], dtype=object))
     with pytest.raises(UserError, match=r"evil\.npz"):
         load(f"arrays:{tmp_path / 'evil.npz'}")
+
+
+@pytest.mark.parametrize("wrong", [10**7, -1])
+def test_an_index_outside_the_matrix(tmp_path: Path, wrong: int) -> None:
+    """It would be written outside the array, which ends the process."""
+    x = {key.replace("attr", "x"): value for key, value in parts("attr", sparse.csr_matrix(X)).items()}
+    x["x_indices"] = x["x_indices"].copy()
+    x["x_indices"][3] = wrong
+    np.savez(tmp_path / "bad.npz", **x, edge=np.array([[0, 1], [1, 2]]), y=LABELS)
+    with pytest.raises(UserError, match=r"bad\.npz: not a sparse matrix"):
+        load(f"arrays:{tmp_path / 'bad.npz'}")

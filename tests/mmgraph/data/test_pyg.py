@@ -219,3 +219,25 @@ def test_a_dataset_of_ones_own(tmp_path: Path) -> None:
     data = from_pyg_dataset(Mine())
     assert data.name == "Mine"
     assert data.labels.tolist() == [0, 1]
+
+
+def test_what_does_not_fit_together() -> None:
+    """Edges to nodes that are not there, masks and labels of other lengths, a split that is not there."""
+    every = torch.ones(6, dtype=torch.bool)
+    for wrong, said in (
+        (
+            Data(edge_index=torch.tensor([[0, 7], [7, 0]]), num_nodes=3),
+            "mine: edges name nodes 0 to 7; there are 0 to 2",
+        ),
+        (Data(x=torch.ones(6, 1), edge_index=EDGES, y=LABELS[:5]), "mine: 5 labels for 6 nodes"),
+        (
+            Data(x=torch.ones(6, 1), edge_index=EDGES, y=LABELS, train_mask=every[:4], val_mask=every, test_mask=every),
+            r"mine: train_mask of shape \(4,\)",
+        ),
+    ):
+        with pytest.raises(UserError, match=said):
+            from_pyg(wrong, "mine")
+    two = torch.ones(6, 2, dtype=torch.bool)
+    data = Data(x=torch.ones(6, 1), edge_index=EDGES, y=LABELS, train_mask=two, val_mask=two, test_mask=two)
+    with pytest.raises(UserError, match="expected 6 nodes and split 5"):
+        from_pyg(data, "mine", split=5)

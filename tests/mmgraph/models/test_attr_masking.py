@@ -310,7 +310,8 @@ def test_bad_settings(settings: dict[str, object], said: str) -> None:
 
 
 def test_raw_features_are_pooled_one_hot_vectors(batch: Graphs) -> None:
-    data = GraphSet("mine", (batch, Graphs(torch.tensor([[1, 0], [5, 1]]), torch.tensor([[0], [1]]))), np.array([0, 1]))
+    other = Graphs(torch.tensor([[1, 0], [5, 1]]), torch.tensor([[0], [1]]), edge_attr=batch.edge_attr[:1])
+    data = GraphSet("mine", (batch, other), np.array([0, 1]))
     raw = embed_graphs(None, GraphSet("mine", data.graphs[1:], np.array([0])), GraphProbeConfig("mean"))
     assert raw.tolist() == [[0, 0.5, 0, 0, 0, 0.5, 0.5, 0.5]]
 

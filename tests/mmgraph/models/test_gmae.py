@@ -348,3 +348,13 @@ def test_the_command_line(kind: str, tmp_path: Path, shared: Path) -> None:
     assert command("probe", out, "--controls", "false") == 0
     (row,) = json.loads((out / "probe.json").read_text())["rows"]
     assert 0.05 < row["mean"] <= 1
+
+
+def test_isolated_nodes_alone_have_no_loss() -> None:
+    """A batch of nothing else must not end a training."""
+    model = make().float()
+    alone = Graphs(torch.rand(2, model.config.width), torch.empty(2, 0, dtype=torch.int64), torch.tensor([0, 1, 2]))
+    output = model(alone, model.draw_mask(alone, generator(0)))
+    output.loss.backward()
+    assert float(output.loss) == 0
+    assert not output.mask.hidden.any()

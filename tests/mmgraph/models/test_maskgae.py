@@ -107,9 +107,12 @@ def test_it_sees_nothing_of_a_hidden_edge(square: Graphs) -> None:
 @pytest.mark.parametrize("leak", [False, True])
 def test_a_given_mask_is_replayed(square: Graphs, kind: str, leak: bool) -> None:
     model = small(kind, leak).eval()
-    first = model(square, model.draw_mask(square, generator(3)))
-    again = model(square, model.draw_mask(square, generator(3)))
+    mask = model.draw_mask(square, generator(3))
+    first, again = model(square, mask), model(square, mask)
+    drawn_again = model(square, model.draw_mask(square, generator(3)))
     assert torch.equal(first.loss, again.loss)
+    assert torch.equal(first.loss, drawn_again.loss)
+    assert len({tuple(model.draw_mask(square, generator(seed)).drawn.tolist()) for seed in range(9)}) > 1
 
 
 def test_nodes_may_be_renamed(square: Graphs) -> None:
