@@ -19,7 +19,7 @@ from mmgraph.edge_masks import EdgeMask, mask_edges, mask_edges_as_released, mas
 from mmgraph.graph import Graphs, check_edges, check_width
 from mmgraph.layers.features import NodeFeatures
 from mmgraph.layers.gcn import GCNLayer, symmetric_shares
-from mmgraph.layers.link_loss import link_labels, link_loss
+from mmgraph.layers.links import LinkHead, link_labels, link_loss
 from mmgraph.ops import Pattern
 
 
@@ -50,7 +50,7 @@ class MaskGAEEncoder(nn.Module):
         return found
 
 
-class EdgeDecoder(nn.Module):
+class EdgeDecoder(LinkHead):
     """The product of two nodes' embeddings, through an MLP: a logit for every pair of a mask."""
 
     def __init__(self, width: int, hidden: int, dropout: float) -> None:
@@ -59,12 +59,7 @@ class EdgeDecoder(nn.Module):
         self.outer = nn.Linear(hidden, 1)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, latent: Tensor, graphs: Graphs, mask: Mask) -> Tensor:
-        assert isinstance(mask, EdgeMask)
-        return self.score(latent, mask.pairs(graphs))
-
     def score(self, latent: Tensor, pairs: Tensor) -> Tensor:
-        """(P,) logits of (2, P) pairs."""
         both = self.dropout(latent[pairs[0]] * latent[pairs[1]])
         return self.outer(F.relu(self.inner(both))).squeeze(1)
 
@@ -138,7 +133,7 @@ class MaskGAE(Pretrained, MaskedModel):
     def score_edges(self, batch: Graphs, pairs: Tensor) -> Tensor:
         """How likely each of (2, P) pairs is an edge, given the batch's edges: (P,) logits."""
         head = self.objectives["edge"].head
-        assert isinstance(head, EdgeDecoder)
+        assert isinstance(head, LinkHead)
         return head.score(self.encoder(batch), pairs)
 
 

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.masked_model import MaskedModel, Objective
-from core.masking import Mask
 from core.random import Randomness
 from core.saving import Pretrained
 from mmgraph.config import MGAEConfig
@@ -15,7 +14,7 @@ from mmgraph.edge_masks import EdgeMask, mask_edges
 from mmgraph.graph import Graphs, check_edges, check_width
 from mmgraph.layers.features import NodeFeatures
 from mmgraph.layers.gcn import GCNLayer, symmetric_shares
-from mmgraph.layers.link_loss import link_labels, link_loss
+from mmgraph.layers.links import LinkHead, link_labels, link_loss
 
 
 class MGAEEncoder(nn.Module):
@@ -39,7 +38,7 @@ class MGAEEncoder(nn.Module):
         return found
 
 
-class CrossCorrelationDecoder(nn.Module):
+class CrossCorrelationDecoder(LinkHead):
     """Products of both ends' embeddings for every pair of layers, side by side, through an MLP: a logit for every pair.
 
     Source: Tan et al., "MGAE", Section 3.3 and Eq. 5.
@@ -52,12 +51,7 @@ class CrossCorrelationDecoder(nn.Module):
         self.outer = nn.Linear(widths[-1], 1)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, latent: list[Tensor], graphs: Graphs, mask: Mask) -> Tensor:
-        assert isinstance(mask, EdgeMask)
-        return self.score(latent, mask.pairs(graphs))
-
     def score(self, latent: list[Tensor], pairs: Tensor) -> Tensor:
-        """(P,) logits of (2, P) pairs."""
         sources, targets = ([layer[end] for layer in latent] for end in pairs)
         x = torch.cat([a * b for a in sources for b in targets], 1)
         for layer in self.layers:
@@ -112,5 +106,5 @@ class MGAE(Pretrained, MaskedModel):
     def score_edges(self, batch: Graphs, pairs: Tensor) -> Tensor:
         """How likely each of (2, P) pairs is an edge, given the batch's edges: (P,) logits."""
         head = self.objectives["edge"].head
-        assert isinstance(head, CrossCorrelationDecoder)
+        assert isinstance(head, LinkHead)
         return head.score(self.encoder(batch), pairs)

@@ -10,7 +10,7 @@ from core.masking import count_hidden
 from core.random import generator
 from mmgraph.edge_masks import EdgeMask, mask_edges, mask_edges_as_released, mask_paths, mask_paths_as_released
 from mmgraph.graph import Graphs, check_edges, join
-from mmgraph.layers.link_loss import link_loss
+from mmgraph.layers.links import link_loss
 from mmgraph.non_edges import draw_non_edges
 
 

@@ -1,13 +1,27 @@
-"""The loss of telling edges from pairs that are none."""
+"""Telling edges from pairs that are none: what decoders of pairs share, and the loss."""
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import Any
+
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.masking import Mask
 from mmgraph.edge_masks import EdgeMask
 from mmgraph.graph import Graphs
+
+
+class LinkHead(nn.Module):
+    """A decoder that gives a logit for every pair of a mask; a subclass says how it scores pairs."""
+
+    def forward(self, latent: Any, graphs: Graphs, mask: Mask) -> Tensor:
+        assert isinstance(mask, EdgeMask)
+        return self.score(latent, mask.pairs(graphs))
+
+    def score(self, latent: Any, pairs: Tensor) -> Tensor:
+        """(P,) logits of (2, P) pairs of nodes."""
+        raise NotImplementedError
 
 
 def link_labels(graphs: Graphs, mask: Mask) -> Tensor:
