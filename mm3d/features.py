@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from core.config import from_dict
+from core.devices import move_to
 from core.errors import UserError
 from core.evaluation.metrics import MeanStd, mean_std
 from core.evaluation.probes import ProbeData, ProbeResult, probe
@@ -53,13 +54,7 @@ def load_encoder_on(source: str | Path, device: str) -> tuple[Any, str]:
     model = load_model(source)
     if not hasattr(model, "encode"):
         raise UserError(f"{source}: a {type(model).__name__} gives no features of whole clouds")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return model.to(torch.device(device)), device
-    except (RuntimeError, AssertionError) as error:
-        said = str(error).splitlines()[0]
-        raise UserError(f"--device {device}: cannot be used ({said}); expected cpu, or cuda with a GPU") from error
+    return model, move_to(model, device)
 
 
 def points_config_of(source: str | Path) -> PointsConfig:

@@ -16,8 +16,9 @@ from mmgraph.data.inductive import InductivePart, InductiveSet
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.graph import Graphs, join
 from mmgraph.inference import embed_in_blocks
+from mmgraph.layers.pool import pool_nodes
 from mmgraph.models.gmae import GMAE
-from mmgraph.probes import Batches, pool
+from mmgraph.probes import Batches
 
 BATCH = 256  # graphs
 PROBE_GRAPHS = 2  # graphs of an inductive set a step of its probe, as GraphMAE's official code has it
@@ -68,7 +69,7 @@ def embed_graphs(model: Any | None, data: GraphSet, config: GraphProbeConfig) ->
             nodes = plain_features(graphs.x, sizes)
         else:
             nodes = model.eval().encode(graphs.to(device_of(model))).cpu()
-        found.append(pool(nodes, graphs, config).float())
+        found.append(pool_nodes(nodes, graphs, config.pool).float())
     return torch.cat(found)
 
 

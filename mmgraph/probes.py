@@ -14,10 +14,8 @@ from torch.nn import functional as F
 from core.errors import UserError
 from core.evaluation.probes import ProbeData, knn, linear_svm
 from core.random import derive_seed
-from mmgraph.config import GraphProbeConfig, NodeProbeConfig
+from mmgraph.config import NodeProbeConfig
 from mmgraph.data.sets import GraphSet, NodeSet
-from mmgraph.graph import Graphs
-from mmgraph.layers.pool import pool_nodes
 
 FOLDS = 10
 C_GRID = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -118,11 +116,6 @@ def _score(layer: nn.Module, part: Batches) -> float:
     chosen, true = out >= 0, labels > 0
     both = int((chosen & true).sum())
     return 2 * both / max(int(chosen.sum()) + int(true.sum()), 1)
-
-
-def pool(embeddings: Tensor, graphs: Graphs, config: GraphProbeConfig) -> Tensor:
-    """Embeddings of nodes as embeddings of graphs: (T, C) -> (B, C)."""
-    return pool_nodes(embeddings, graphs, config.pool)
 
 
 def probe_graphs(embeddings: NDArray[np.floating], data: GraphSet, seed: int = 0) -> float:

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from core.config import from_dict
+from core.devices import move_to
 from core.errors import UserError
 from core.saving import resolve
 from core.training.run import RunFolder
@@ -61,13 +60,8 @@ def load_encoder_on(source: str | Path, device: str) -> Any:
         UserError: a device that is not there, and what loading raises.
     """
     model = load_model(source)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return model.to(torch.device(device))
-    except (RuntimeError, AssertionError) as error:
-        said = str(error).splitlines()[0]
-        raise UserError(f"--device {device}: cannot be used ({said}); expected cpu, or cuda with a GPU") from error
+    move_to(model, device)
+    return model
 
 
 def seed_folders(run: str | Path) -> list[Path | str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from core.config import at_least
 
@@ -96,3 +97,11 @@ class RunConfig:
     def __post_init__(self) -> None:
         at_least(self, 1, "devices", "nodes", "log_steps")
         at_least(self, 0, "workers", "threads", "save_steps", "save_seconds")
+
+
+AnyRecipe = TypeVar("AnyRecipe", bound=Any)
+
+
+def with_seed(recipe: AnyRecipe, seed: int) -> AnyRecipe:
+    """A copy of a recipe (a dataclass with a section ``train``) with another training seed."""
+    return dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, seed=seed))

@@ -8,6 +8,7 @@ from pathlib import Path
 from core.cli.recipes import find_recipe, parse_recipe
 from core.errors import Interrupted, UserError
 from core.reporting.tables import Table
+from core.training.config import with_seed
 from core.training.rank import is_main
 from mm3d.config import FinetuneRecipe
 
@@ -50,7 +51,6 @@ def _folder(run: str, recipe: str, options: dict) -> str:
 
 
 def _finetune(run: str, settings: FinetuneRecipe, options: dict, out: Path) -> None:
-    import dataclasses
 
     from core.evaluation.metrics import mean_std
     from mm3d.few_shot import few_shot
@@ -66,7 +66,7 @@ def _finetune(run: str, settings: FinetuneRecipe, options: dict, out: Path) -> N
         return
     scores = []
     for seed in range(settings.train.seed, settings.train.seed + options["seeds"]):
-        seeded = dataclasses.replace(settings, train=dataclasses.replace(settings.train, seed=seed))
+        seeded = with_seed(settings, seed)
         scores.append(finetune(seeded, run, out / f"seed-{seed}", options["resume"], options["scratch"]))
     if not is_main():
         return

@@ -29,11 +29,10 @@ def demo(out: str = "runs/demo_graphs", seed: int = 0, seeds: int = 3) -> None:
 
 
 def _demo(base: Path, seeds: range) -> None:
-    import dataclasses
-
     from core.cli.recipes import build_recipe, find_recipe
     from core.evaluation.metrics import mean_std
     from core.reporting.tables import Table
+    from core.training.config import with_seed
     from core.training.run import RunFolder
     from mmgraph.config import GraphFinetuneRecipe, GraphMAERecipe
     from mmgraph.data.sets import NodeSet
@@ -60,7 +59,7 @@ def _demo(base: Path, seeds: range) -> None:
     )
     runs = [base / f"pretrain/seed-{seed}" for seed in seeds]
     for seed, run in zip(seeds, runs, strict=True):
-        seeded = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, seed=seed))
+        seeded = with_seed(recipe, seed)
         result = pretrain(seeded, run, resume=True, header="demo").result
         say(f"pretrained{'' if result.steps_now else ' before'}: seed {seed}, {result.steps} steps")
 
@@ -74,7 +73,7 @@ def _demo(base: Path, seeds: range) -> None:
     for name, scratch in (("pretrained", False), ("from scratch", True)):
         scores = []
         for seed, run in zip(seeds, runs, strict=True):
-            seeded = dataclasses.replace(task, train=dataclasses.replace(task.train, seed=seed))
+            seeded = with_seed(task, seed)
             folder = base / f"finetune-{'scratch' if scratch else 'pretrained'}/seed-{seed}"
             scores.append(finetune(seeded, run, folder, resume=True, scratch=scratch))
         rows.append((name, *(mean_std([score[key] for score in scores]) for key in ("accuracy", "validation"))))

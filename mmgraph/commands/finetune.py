@@ -8,6 +8,7 @@ from pathlib import Path
 from core.cli.recipes import find_recipe, parse_recipe
 from core.errors import Interrupted, UserError
 from core.reporting.tables import Table
+from core.training.config import with_seed
 from core.training.rank import is_main
 from mmgraph.config import GraphFinetuneRecipe as FinetuneRecipe
 
@@ -41,8 +42,6 @@ def main(words: list[str]) -> None:
 
 
 def _finetune(run: str, settings: FinetuneRecipe, options: dict, out: Path) -> None:
-    import dataclasses
-
     from core.evaluation.metrics import mean_std
     from mmgraph.finetune import finetune
     from mmgraph.runs import seed_folders
@@ -51,7 +50,7 @@ def _finetune(run: str, settings: FinetuneRecipe, options: dict, out: Path) -> N
     scores = []
     for number in range(options["seeds"]):
         seed = settings.train.seed + number
-        seeded = dataclasses.replace(settings, train=dataclasses.replace(settings.train, seed=seed))
+        seeded = with_seed(settings, seed)
         pretrained = folders[number % len(folders)]
         scores.append(finetune(seeded, pretrained, out / f"seed-{seed}", options["resume"], options["scratch"]))
     if not is_main():

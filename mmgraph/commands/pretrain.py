@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from core.cli.recipes import find_recipe, kind_of, parse_recipe
 from core.errors import Interrupted, UserError
+from core.training.config import with_seed
 from mmgraph.config import RECIPES
 
 OPTIONS = {
@@ -17,8 +19,6 @@ OPTIONS = {
 
 def main(words: list[str]) -> None:
     """Parse a recipe with its overrides and train."""
-    import dataclasses
-
     if words[:1] in (["-h"], ["--help"]):
         words = ["graphmae_cora", "--help"]
     if not words or words[0].startswith("-"):
@@ -33,17 +33,13 @@ def main(words: list[str]) -> None:
     from mmgraph.pretrain import pretrain
 
     for number in range(options["seeds"]):
-        run = out / f"seed-{settings.train.seed + number}" if options["seeds"] > 1 else out
-        seeded = dataclasses.replace(
-            settings, train=dataclasses.replace(settings.train, seed=settings.train.seed + number)
-        )
+        seed = settings.train.seed + number
+        run = out / f"seed-{seed}" if options["seeds"] > 1 else out
         try:
-            outcome = pretrain(seeded, run, options["resume"], recipe.paper)
-        except Interrupted as stopped:
-            again = f"{out if options['seeds'] == 1 else words[0]} --resume"
-            if options["seeds"] > 1:
-                again = f"{' '.join(word for word in words if word != '--resume')} --resume"
-            raise Interrupted(f"{stopped}. Go on with: mmgraph pretrain {again}") from stopped
+            outcome = pretrain(with_seed(settings, seed), run, options["resume"], recipe.paper)
+        except Interrupted as stopped:  # of several seeds only the same words go on with all
+            same = [str(out)] if options["seeds"] == 1 else [word for word in words if word != "--resume"]
+            raise Interrupted(f"{stopped}. Go on with: mmgraph pretrain {shlex.join(same)} --resume") from stopped
         if outcome.main:
             result = outcome.result
             done = f"{result.steps} steps, {result.seconds:.0f} s"

@@ -6,9 +6,8 @@ import re
 
 from torch import Tensor
 
-from core.errors import UserError
 from mmgraph.config import GraphMAE2Config
-from mmgraph.models.graphmae_official import of_decoder, of_stack
+from mmgraph.models.graphmae_official import of_decoder, of_stack, renamed
 
 HEAD = "objectives.latent.head"
 TEACHER = "objectives.latent.target.module"
@@ -29,15 +28,8 @@ def from_official(weights: dict[str, Tensor], config: GraphMAE2Config) -> dict[s
     Raises:
         UserError: an entry that GraphMAE2 does not have.
     """
-    found = {}
-    for name, tensor in weights.items():
-        if name == "dec_mask_token" and config.remask == "fixed":
-            continue
-        ours = _ours(name)
-        if ours is None:
-            raise UserError(f"{name} is not an entry of GraphMAE2's official state dict")
-        found[ours] = tensor[0] if ours.endswith(("att_source", "att_target")) else tensor
-    return found
+    unused = "dec_mask_token" if config.remask == "fixed" else None
+    return renamed({name: tensor for name, tensor in weights.items() if name != unused}, _ours, "GraphMAE2")
 
 
 def _ours(name: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from torch import Tensor
 
@@ -29,14 +30,22 @@ def from_official(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         UserError: an entry that GraphMAE does not have.
     """
+    used = {name: tensor for name, tensor in weights.items() if not UNUSED.fullmatch(name)}
+    return renamed(used, _ours, "GraphMAE")
+
+
+def renamed(weights: dict[str, Tensor], ours: Callable[[str], str | None], system: str) -> dict[str, Tensor]:
+    """Weights by our names; attention vectors lose a first dimension that only the official code gives them.
+
+    Raises:
+        UserError: an entry that ``ours`` has no name for.
+    """
     found = {}
     for name, tensor in weights.items():
-        if UNUSED.fullmatch(name):
-            continue
-        ours = _ours(name)
-        if ours is None:
-            raise UserError(f"{name} is not an entry of GraphMAE's official state dict")
-        found[ours] = tensor[0] if ours.endswith(("att_source", "att_target")) else tensor
+        own = ours(name)
+        if own is None:
+            raise UserError(f"{name} is not an entry of {system}'s official state dict")
+        found[own] = tensor[0] if own.endswith(("att_source", "att_target")) else tensor
     return found
 
 

@@ -15,13 +15,14 @@ from scipy import sparse
 from core.cli.app import run
 from core.errors import UserError
 from mmgraph.cli import ABOUT, COMMANDS
-from mmgraph.config import GraphProbeConfig, NodeProbeConfig
+from mmgraph.config import NodeProbeConfig
 from mmgraph.data.pyg import from_pyg, from_pyg_dataset
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.sources import load
 from mmgraph.data.splits import split_graphs
 from mmgraph.graph import Graphs
-from mmgraph.probes import pool, probe_graphs, probe_nodes
+from mmgraph.layers.pool import pool_nodes
+from mmgraph.probes import probe_graphs, probe_nodes
 
 
 def write_tu(root: Path, labels: bool) -> Path:
@@ -183,9 +184,9 @@ def test_data_of_torch_geometric() -> None:
 
 def test_pooling(square: Graphs) -> None:
     x = torch.arange(12.0).view(6, 2)
-    assert pool(x, square, GraphProbeConfig("mean")).tolist() == [[3, 4], [9, 10]]
-    assert pool(x, square, GraphProbeConfig("max")).tolist() == [[6, 7], [10, 11]]
-    assert pool(x, square, GraphProbeConfig("sum")).tolist() == [[12, 16], [18, 20]]
+    assert pool_nodes(x, square, "mean").tolist() == [[3, 4], [9, 10]]
+    assert pool_nodes(x, square, "max").tolist() == [[6, 7], [10, 11]]
+    assert pool_nodes(x, square, "sum").tolist() == [[12, 16], [18, 20]]
 
 
 def test_probes_read_what_is_there_and_nothing_else() -> None:

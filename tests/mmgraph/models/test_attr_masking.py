@@ -21,9 +21,9 @@ from mmgraph.embedding import embed_graphs
 from mmgraph.graph import Graphs, join
 from mmgraph.layers.categories import count_edges
 from mmgraph.layers.edge_gin import EdgeGINLayer
+from mmgraph.layers.pool import pool_nodes
 from mmgraph.models.attr_masking import AttrMasking, category_loss
 from mmgraph.models.attr_masking_official import from_official, load_official, to_official
-from mmgraph.probes import pool
 
 CHEM = AttrMaskingConfig(dim=32, mask_edges=True)
 SMALL = AttrMaskingConfig((4, 2), (3, 2), predict_nodes=(0, 1), predict_edges=(1, 0), mask_edges=True, dim=8, depth=2)
@@ -95,7 +95,7 @@ def test_parity_of_embeddings(shared: Path) -> None:
     golden = Golden(shared)
     model = load_official(golden.weights, "golden", mask_edges=True)
     close(model.encode(golden.graphs), golden["eval/node_embedding"])
-    close(pool(model.encode(golden.graphs), golden.graphs, GraphProbeConfig("mean")), golden["eval/mean_pool"])
+    close(pool_nodes(model.encode(golden.graphs), golden.graphs, "mean"), golden["eval/mean_pool"])
 
 
 def test_the_rule_of_the_mask_is_the_official_one(shared: Path) -> None:
