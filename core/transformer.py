@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from core.attention import Attention
+from core.rotary import Rotation
 
 
 class StochasticDepth(nn.Module):
@@ -71,9 +75,14 @@ class Block(nn.Module):
         self.dropout = dropout
 
     def forward(
-        self, x: Tensor, offsets: Tensor | None = None, last: int | None = None, bias: Tensor | None = None
+        self,
+        x: Tensor,
+        offsets: Tensor | None = None,
+        last: int | None = None,
+        bias: Tensor | None = None,
+        turn: Rotation | None = None,
     ) -> Tensor:
-        mixed = self._drop(self.attn(self.norm1(x), offsets, last, bias))
+        mixed = self._drop(self.attn(self.norm1(x), offsets, last, bias, turn))
         x = (x if last is None else x[:, -last:]) + self.drop_path(mixed, offsets)
         return x + self.drop_path(self._drop(self.mlp(self.norm2(x))), offsets)
 
@@ -94,6 +103,7 @@ class Transformer(nn.Module):
         rotary: base of rotary embeddings, None for none.
         dropout: of the output of every attention and every MLP.
         attention_dropout: of the attention weights.
+        checkpointing: in training, keep only the inputs of blocks and compute the rest again in the backward pass.
 
     Shapes: ``forward(x, position=None, offsets=None)``: (B, N, C) -> (B, N, C), packed (T, C) with offsets -> (T, C).
     ``position``, shaped like x, is added to the input of *every* block, as the Point-BERT family does; add it to x
@@ -113,6 +123,7 @@ class Transformer(nn.Module):
         rotary: float | None = None,
         dropout: float = 0.0,
         attention_dropout: float = 0.0,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         if depth < 1:
@@ -122,6 +133,12 @@ class Transformer(nn.Module):
             Block(dim, heads, mlp_ratio, qkv_bias, rate, rotary, dropout, attention_dropout) for rate in rates
         )
         self.norm = nn.LayerNorm(dim)
+        self.checkpointing = checkpointing
+
+    @property
+    def layer_stack(self) -> list[Block]:
+        """The blocks in order."""
+        return cast(list[Block], list(self.blocks))
 
     def forward(
         self,
@@ -143,8 +160,23 @@ class Transformer(nn.Module):
     ) -> list[Tensor]:
         """Outputs of all blocks in order, each shaped like x but for the last one under ``last``, not normalised."""
         outputs = []
-        for number, block in enumerate(self.blocks, 1):
+        turn = self.layer_stack[0].attn.turn(x, offsets)  # of positions, the same in every block
+        for number, block in enumerate(self.layer_stack, 1):
             final = number == len(self.blocks)
-            x = block(x if position is None else x + position, offsets, last if final else None, bias)
+            given = (x if position is None else x + position, offsets, last if final else None, bias, turn)
+            x = (
+                checkpoint(block, *given, use_reentrant=False)
+                if self.checkpointing and self.training
+                else block(*given)
+            )
             outputs.append(x)
         return outputs
+
+    def attention_maps(self, x: Tensor, offsets: Tensor) -> list[Tensor]:
+        """Attention weights of all blocks on packed tokens: (blocks, H, N, N) a sample."""
+        turn = self.layer_stack[0].attn.turn(x, offsets)
+        maps = []
+        for block in self.layer_stack:
+            maps.append(block.attn.weights(block.norm1(x), offsets, turn))
+            x = block(x, offsets, turn=turn)
+        return [torch.stack(layers) for layers in zip(*maps, strict=True)]

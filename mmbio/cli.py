@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 from core.cli.app import Command, run
 from core.cli.check import print_devices, print_packages
 from core.cli.list import list_command
 from core.cli.options import call
 
-ABOUT = "Masked pretraining on proteins and molecules. No system is here yet."
-NEEDED = ("torch", "numpy", "scipy", "scikit-learn", "lightning-fabric", "safetensors")
-# What the planned systems build on.
-OPTIONAL = {"torch-geometric": "torch-geometric", "rdkit": "rdkit", "gemmi": "gemmi"}
+ABOUT = "Masked pretraining on proteins and molecules: pretrain, probe, fine-tune and look."
+NEEDED = ("torch", "numpy", "scipy", "scikit-learn", "lightning-fabric", "safetensors", "matplotlib")
+OPTIONAL = {"rdkit": "mm-beyond[bio]"}
 
 
 def check() -> None:
@@ -21,8 +21,31 @@ def check() -> None:
     print_devices()
 
 
+def layouts() -> list[tuple[str, str]]:
+    """Names and descriptions of the layouts of data."""
+    from mmbio.data.sources import LAYOUTS
+
+    return [(name, text) for name, (_, text) in LAYOUTS.items()]
+
+
+def _words(name: str, usage: str, text: str) -> Command:
+    """A command whose module parses its own words with ``main(words)``."""
+    return Command(name, usage, text, lambda words: import_module(f"mmbio.commands.{name}").main(words))
+
+
+def _typed(name: str, usage: str, text: str) -> Command:
+    """A command that is the typed function of the same name in its module."""
+    return Command(
+        name,
+        usage,
+        text,
+        lambda words: call(getattr(import_module(f"mmbio.commands.{name}"), name), f"mmbio {name}", words),
+    )
+
+
 COMMANDS = [
-    Command("list", "[GLOB]", "recipes with paper, parameters, data", lambda w: list_command("mmbio", w)),
+    Command("list", "[GLOB]", "recipes with paper, parameters, data", lambda w: list_command("mmbio", w, layouts)),
+    _words("pretrain", "RECIPE", "train a recipe; leaves a run folder with report.html"),
     Command("check", "", "what is installed, and on which devices", lambda w: call(check, "mmbio check", w)),
 ]
 

@@ -23,7 +23,10 @@ PANELS = (
     ("loss", ("loss",)),
     ("learning rate", ("lr", "learning_rate")),
     ("samples / s", ("samples_per_second", "samples_per_s", "samples/s", "throughput")),
-    ("score", ("accuracy", "miou", "iou", "auc")),
+    ("residues / s", ("residues_per_second",)),
+    ("tokens / s", ("tokens_per_second",)),
+    ("perplexity", ("perplexity",)),
+    ("score", ("accuracy", "miou", "iou", "auc", "spearman")),
 )
 
 Rows = Iterable[Mapping[str, Any]]

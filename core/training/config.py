@@ -55,6 +55,8 @@ class TrainConfig:
     """Samples an optimiser step, over all processes and accumulated parts together."""
     last_batch: Literal["drop", "keep"] = "drop"
     """The rest of an epoch that fills no batch: left out, or a smaller batch of its own (one process, undivided)."""
+    bucket: int = 0
+    """Batches of a bucket, whose samples are dealt by length so that those of a batch are alike; 0 for no buckets."""
     accumulate: int = 1
     """Parts a batch is computed in, one after the other, to save memory (batch norm then sees the parts)."""
     seed: int = 0
@@ -64,7 +66,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "epochs", "batch_size", "accumulate")
-        at_least(self, 0, "seed")
+        at_least(self, 0, "seed", "bucket")
 
 
 @dataclass

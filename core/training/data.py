@@ -28,6 +28,11 @@ class TrainingData(Protocol):
         ...
 
 
+def lengths_of(data: TrainingData) -> Sequence[int] | None:
+    """The lengths of the samples, by which they can be put into buckets; None where the data gives none."""
+    return getattr(data, "lengths", None)
+
+
 class Microbatch(NamedTuple):
     """Samples that go through the model together, and where they stand in the order of things."""
 
@@ -44,6 +49,8 @@ class Plan(NamedTuple):
 
     ``length`` samples, shuffled anew each epoch by ``seed``; ``batch_size`` a step, split evenly over ``world``
     processes and ``accumulate`` parts; the rest of an epoch that fills no batch is left out, or kept as a smaller batch.
+    With ``bucket``, so many batches that follow one another are filled in the order of their samples' ``lengths`` and
+    shuffled as batches: a batch is then of samples alike in length, and an epoch is of the same samples as without.
     """
 
     length: int
@@ -52,6 +59,8 @@ class Plan(NamedTuple):
     accumulate: int = 1
     world: int = 1
     keep_last: bool = False
+    bucket: int = 0
+    lengths: Sequence[int] | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -59,7 +68,16 @@ class Plan(NamedTuple):
 
     def order(self, epoch: int) -> list[int]:
         """All samples in the order of an epoch."""
-        return torch.randperm(self.length, generator=generator(self.seed, epoch, "order")).tolist()
+        order = torch.randperm(self.length, generator=generator(self.seed, epoch, "order"))
+        if not self.bucket or self.lengths is None:
+            return order.tolist()
+        draws, lengths, size = generator(self.seed, epoch, "buckets"), torch.as_tensor(self.lengths), self.batch_size
+        dealt = []
+        for some in order.split(self.bucket * size):
+            sorted_batches = list(some[lengths[some].argsort(stable=True)].split(size))
+            last = [sorted_batches.pop()] if len(some) % size else []  # the only one that is not full stays the last
+            dealt += [sorted_batches[i] for i in torch.randperm(len(sorted_batches), generator=draws).tolist()] + last
+        return torch.cat(dealt).tolist()
 
     def parts(self, first_step: int, last_step: int, rank: int) -> Iterator[list[tuple[int, int]]]:
         """(epoch, sample) of every part of the steps in [first_step, last_step) for one process."""
@@ -75,12 +93,17 @@ class Plan(NamedTuple):
                 yield [(epoch, index) for index in order[begin : begin + size]]
 
 
-def make_plan(length: int, train: TrainConfig, world: int) -> Plan:
+def make_plan(length: int, train: TrainConfig, world: int, lengths: Sequence[int] | None = None) -> Plan:
     """A plan whose sizes fit.
+
+    Args:
+        length: number of samples.
+        world: number of processes.
+        lengths: of the samples, where they have some.
 
     Raises:
         UserError: the batch does not divide into processes and parts, or is larger than the data; the last batch is to
-            be kept and would have to be divided.
+            be kept and would have to be divided; buckets are asked for of data without lengths.
     """
     batch_size, accumulate, keep = train.batch_size, train.accumulate, train.last_batch == "keep"
     if keep and world * accumulate > 1:
@@ -95,7 +118,9 @@ def make_plan(length: int, train: TrainConfig, world: int) -> Plan:
         raise UserError(
             f"train.batch_size {batch_size} is larger than the {length} training samples; choose a smaller one"
         )
-    return Plan(length, batch_size, train.seed, accumulate, world, keep)
+    if train.bucket and lengths is None:
+        raise UserError(f"train.bucket {train.bucket}: this data has no lengths to make buckets by; expected 0")
+    return Plan(length, batch_size, train.seed, accumulate, world, keep, train.bucket, lengths)
 
 
 class _Samples(Dataset[tuple[Any, tuple[int, int]]]):

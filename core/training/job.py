@@ -18,7 +18,7 @@ from core.masked_model import MaskedModel
 from core.random import derive_seed
 from core.training.checkpoint import whole_weights
 from core.training.config import OptimConfig, RunConfig, TrainConfig
-from core.training.data import Microbatch, TrainingData, make_plan
+from core.training.data import Microbatch, TrainingData, lengths_of, make_plan
 from core.training.loop import FitResult, Step, fit, make_fabric, raise_everywhere
 from core.training.run import RunFolder
 from core.training.trackers import require_trackers
@@ -47,6 +47,7 @@ def masked_step(model: MaskedModel) -> Step:
 class Job(NamedTuple):
     """What is trained: model (with ``save_pretrained``), data, step, and what ``environment.json`` says of the data.
 
+    ``counted`` names what batches are measured by beside samples, and counts it in one (residues of proteins, say).
     ``after_epoch`` and ``after_step`` are called with the number of epochs and steps done, ``before_step`` with that of
     the step whose gradients are there and whose weights have not moved yet; ``finish`` once before the weights are saved.
     """
@@ -59,6 +60,7 @@ class Job(NamedTuple):
     finish: Callable[[], object] | None = None
     after_step: Callable[[int], None] | None = None
     before_step: Callable[[int], None] | None = None
+    counted: tuple[str, Callable[[Any], int]] | None = None
 
 
 class Outcome(NamedTuple):
@@ -94,7 +96,7 @@ def run_training(
     torch.manual_seed(derive_seed(recipe.train.seed, "weights"))
     job = make(fabric.is_global_zero)
     # What would stop the training at its first step must not leave a folder behind.
-    make_plan(len(job.data), recipe.train, fabric.world_size)
+    make_plan(len(job.data), recipe.train, fabric.world_size, lengths_of(job.data))
     require_trackers(recipe.run.trackers)
     on_main(fabric, lambda: folder.open(config, resume, header, {"seed": recipe.train.seed, **job.said}))
     with locked(fabric, folder):
@@ -110,6 +112,7 @@ def run_training(
             after_step=job.after_step,
             after_epoch=job.after_epoch,
             before_step=job.before_step,
+            counted=job.counted,
         )
     fabric.barrier()
     if job.finish is not None:

@@ -20,7 +20,7 @@ from core.errors import Interrupted, UserError
 from core.random import derive_seed
 from core.training.checkpoint import load_checkpoint, save_checkpoint
 from core.training.config import OptimConfig, RunConfig, TrainConfig
-from core.training.data import Microbatch, TrainingData, make_plan, microbatches
+from core.training.data import Microbatch, TrainingData, lengths_of, make_plan, microbatches
 from core.training.optim import learning_rate, new_optimizer
 from core.training.progress import Progress
 from core.training.run import RunFolder
@@ -89,6 +89,7 @@ def fit(
     after_step: Callable[[int], None] | None = None,
     after_epoch: Callable[[int], dict[str, float] | None] | None = None,
     before_step: Callable[[int], None] | None = None,
+    counted: tuple[str, Callable[[Any], int]] | None = None,
 ) -> FitResult:
     """Train a model to the end of its schedule, from wherever its run folder stands.
 
@@ -104,6 +105,7 @@ def fit(
         after_epoch: called with the number of epochs done, on every process, the model in training mode; scores that
             it gives are logged.
         before_step: called with the number of the step when its gradients are there, before any weight moves.
+        counted: (name, function): what the batches of all processes hold by it is logged a second, as ``name_per_second``.
 
     Raises:
         UserError: batch sizes that do not fit, a loss that is not finite, a disk that is full.
@@ -111,7 +113,7 @@ def fit(
     """
     if run.threads:
         torch.set_num_threads(run.threads)
-    plan = make_plan(len(data), train, fabric.world_size)
+    plan = make_plan(len(data), train, fabric.world_size, lengths_of(data))
     total = plan.steps_per_epoch * train.epochs
     compiled = torch.compile(model) if run.compile else model
     wrapped = fabric.setup_module(compiled)  # type: ignore[arg-type]
@@ -144,7 +146,7 @@ def fit(
     batches = microbatches(data, plan, first, total, fabric.global_rank, run.workers, pin=fabric.device.type == "cuda")
     begin = logged = saved = time.monotonic()
     finite = torch.ones((), dtype=torch.bool, device=fabric.device)  # looked at when logging and before saving
-    logged_step = first
+    logged_step, seen = first, 0
     with Progress(total, first, None if fabric.is_global_zero else False) as bar, _stop_signals() as stop, trackers:
         for done in range(first + 1, total + 1):
             epoch = (done - 1) / plan.steps_per_epoch
@@ -156,6 +158,7 @@ def fit(
             for part in range(train.accumulate):
                 micro = next(batches)
                 micro = Microbatch(fabric.to_device(micro.batch), micro.places)
+                seen += 0 if counted is None else counted[1](micro.batch)
                 torch.manual_seed(derive_seed(train.seed, done, part, fabric.global_rank, "dropout"))
                 with fabric.no_backward_sync(wrapped, enabled=part + 1 < train.accumulate and run.strategy != "fsdp"):
                     loss, parts = step(wrapped, micro, train.seed)
@@ -181,7 +184,10 @@ def fit(
                     "lr": rate,
                 }
                 row["samples_per_second"] = (done - logged_step) * train.batch_size / max(now - logged, 1e-9)
-                logged, logged_step = now, done
+                if counted is not None:
+                    all_seen = fabric.all_reduce(torch.tensor(float(seen), device=fabric.device), reduce_op="sum")
+                    row[f"{counted[0]}_per_second"] = float(all_seen) / max(now - logged, 1e-9)  # type: ignore[arg-type]
+                logged, logged_step, seen = now, done, 0
                 if fabric.is_global_zero:
                     _append(folder.metrics, row)
                     trackers.log(row)

@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
-from core.cli.recipes import find_recipe, kind_of, parse_recipe
-from core.errors import Interrupted, UserError
-from core.training.config import with_seed
+from core.cli.pretrain import pretrain_command
 from mmgraph.config import RECIPES
-
-OPTIONS = {
-    "out": (str, None, "run folder; runs/RECIPE where none is given"),
-    "resume": (bool, False, "go on with the run that is in the folder"),
-    "seeds": (int, 1, "how many runs, with seeds from train.seed on, in OUT/seed-N where there are several"),
-}
 
 
 def main(words: list[str]) -> None:
     """Parse a recipe with its overrides and train."""
-    if words[:1] in (["-h"], ["--help"]):
-        words = ["graphmae_cora", "--help"]
-    if not words or words[0].startswith("-"):
-        raise UserError("usage: mmgraph pretrain RECIPE [--key value ...]; `mmgraph list` shows the recipes")
-    recipe = find_recipe("mmgraph", words[0])
-    settings, options = parse_recipe(
-        recipe, kind_of(recipe, RECIPES), f"mmgraph pretrain {words[0]}", words[1:], OPTIONS
-    )
-    out = Path(options["out"] or (words[0] if (Path(words[0]) / "config.yaml").is_file() else f"runs/{recipe.name}"))
-    if options["seeds"] < 1:
-        raise UserError(f"--seeds {options['seeds']}: expected at least 1")
+    pretrain_command("mmgraph", "graphmae_cora", RECIPES, _pretrain, words)
+
+
+def _pretrain() -> Callable[..., Any]:
     from mmgraph.pretrain import pretrain
 
-    for number in range(options["seeds"]):
-        seed = settings.train.seed + number
-        run = out / f"seed-{seed}" if options["seeds"] > 1 else out
-        try:
-            outcome = pretrain(with_seed(settings, seed), run, options["resume"], recipe.paper)
-        except Interrupted as stopped:  # of several seeds only the same words go on with all
-            same = [str(out)] if options["seeds"] == 1 else [word for word in words if word != "--resume"]
-            raise Interrupted(f"{stopped}. Go on with: mmgraph pretrain {shlex.join(same)} --resume") from stopped
-        if outcome.main:
-            result = outcome.result
-            done = f"{result.steps} steps, {result.seconds:.0f} s"
-            if not result.steps_now:
-                done = f"this run is finished, all {result.steps} steps were done already"
-            print(f"{run}: {done}; look at {run / 'report.html'}", flush=True)
+    return pretrain

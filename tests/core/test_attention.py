@@ -10,7 +10,7 @@ from torch import Tensor
 
 from core.attention import Attention, packed_attention
 from core.random import generator
-from core.rotary import rotate
+from core.rotary import rotate, rotation
 
 LENGTHS = [3, 1, 7, 4]
 
@@ -25,10 +25,11 @@ def plain(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     return torch.einsum("hqk,khd->qhd", scores.softmax(-1), value)
 
 
-def test_packed_attention_is_a_softmax_within_each_sample() -> None:
-    q, k, v = torch.randn(3, sum(LENGTHS), 2, 5, dtype=torch.float64, generator=generator(0)).unbind()
-    result = packed_attention(q, k, v, offsets_of(LENGTHS))
-    expected = torch.cat([plain(*part) for part in zip(*(t.split(LENGTHS) for t in (q, k, v)), strict=True)])
+@pytest.mark.parametrize("lengths", [LENGTHS, [3, 2, 3, 2, 2, 3, 1, 1, 3]])
+def test_packed_attention_is_a_softmax_within_each_sample(lengths: list[int]) -> None:
+    q, k, v = torch.randn(3, sum(lengths), 2, 5, dtype=torch.float64, generator=generator(0)).unbind()
+    result = packed_attention(q, k, v, offsets_of(lengths))
+    expected = torch.cat([plain(*part) for part in zip(*(t.split(lengths) for t in (q, k, v)), strict=True)])
     assert torch.allclose(result, expected, atol=1e-12)
 
 
@@ -72,21 +73,21 @@ def test_attention_without_positions_does_not_know_order() -> None:
 def test_rotation_is_that_of_complex_numbers() -> None:
     x = torch.randn(5, 2, 6, generator=generator(1))
     positions = torch.tensor([0, 1, 4, 9, 100])
-    turned = rotate(x, positions, base=50.0)
+    turned = rotate(x, rotation(positions, 6, base=50.0))
     frequency = 50.0 ** (-torch.arange(3) / 3)
     angle = positions[:, None, None] * frequency
     expected = torch.complex(x[..., :3], x[..., 3:]) * torch.polar(torch.ones_like(angle), angle)
     assert torch.allclose(torch.complex(turned[..., :3], turned[..., 3:]), expected, atol=1e-5)
     assert torch.allclose(turned.norm(dim=-1), x.norm(dim=-1), atol=1e-5)
     assert torch.equal(turned[0], x[0])  # position 0 turns nothing
-    assert rotate(x.bfloat16(), positions).dtype == torch.bfloat16
+    assert rotate(x.bfloat16(), rotation(positions, 6)).dtype == torch.bfloat16
 
 
 def test_rotated_products_depend_on_the_distance_alone() -> None:
     q, k = torch.randn(2, 1, 1, 8, generator=generator(2), dtype=torch.float64).unbind()
 
     def product(i: int, j: int) -> float:
-        return float((rotate(q, torch.tensor([i])) * rotate(k, torch.tensor([j]))).sum())
+        return float((rotate(q, rotation(torch.tensor([i]), 8)) * rotate(k, rotation(torch.tensor([j]), 8))).sum())
 
     assert product(3, 7) == pytest.approx(product(53, 57), abs=1e-5)
     assert product(0, 5) == pytest.approx(product(20, 25), abs=1e-5)
@@ -108,7 +109,7 @@ def test_unusable_widths() -> None:
     with pytest.raises(ValueError, match="not divisible"):
         Attention(7, 2)
     with pytest.raises(ValueError, match="even head width"):
-        rotate(torch.zeros(2, 1, 3), torch.arange(2))
+        rotation(torch.arange(2), 3)
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (1, 3), (2, 1)])
@@ -141,5 +142,9 @@ def test_dropout_of_attention_weights() -> None:
     layer, x = Attention(6, 3, dropout=0.5), torch.randn(2, 4, 6)
     assert not torch.equal(layer(x), layer(x))
     assert torch.equal(layer.eval()(x), layer(x))
+    offsets = torch.tensor([0, 1, 4])
     with pytest.raises(ValueError, match="dense tokens"):
-        layer.train()(x[0], torch.tensor([0, 4]))
+        layer(x[0], offsets, bias=torch.zeros(1, 1, 4, 4))
+    assert torch.equal(layer(x[0], offsets), layer(x[0], offsets))
+    layer.train()
+    assert not torch.equal(layer(x[0], offsets), layer(x[0], offsets))

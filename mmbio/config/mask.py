@@ -1,0 +1,33 @@
+"""Settings of the masks of sequences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from core.config import at_least
+
+
+@dataclass
+class TokenMaskConfig:
+    """Which tokens are hidden, and what they become."""
+
+    kind: Literal["random", "span", "contiguous"] = "random"
+    """Tokens each by itself, spans of geometric length, or one run."""
+    ratio: float = 0.15
+    """Share of a sequence's tokens that is hidden."""
+    mask_share: float = 0.8
+    """Share of the hidden tokens that become the mask token."""
+    random_share: float = 0.1
+    """Share that become a random token; the rest stay as they are and are scored all the same."""
+    span_stop: float = 0.2
+    """Chance that a span ends after a token; spans are cut to ten (span)."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.ratio < 1:
+            raise ValueError(f"ratio {self.ratio}: expected a share between 0 and 1")
+        at_least(self, 0, "mask_share", "random_share")
+        if self.mask_share + self.random_share > 1:
+            raise ValueError(f"mask_share {self.mask_share}: with random_share {self.random_share} more than all")
+        if not 0 < self.span_stop <= 1:
+            raise ValueError(f"span_stop {self.span_stop}: expected a chance above 0 and at most 1")

@@ -1,0 +1,119 @@
+"""What is learned from: sequences, and sequences with labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import UserError
+
+Kind = Literal["protein", "molecule"]
+Task = Literal["classes", "values", "binary", "residues"]
+
+
+@dataclass(frozen=True)
+class SequenceSet:
+    """Sequences without labels.
+
+    Args:
+        name: for messages.
+        kind: what they are.
+        texts: proteins as letters that :func:`~mmbio.proteins.alphabet.clean` gives, molecules as SMILES.
+        names: one a sequence, or none at all.
+        regions: for every sequence a string of digits, one a residue, 0 for no region; or none at all.
+        held_out: indices of sequences that are not trained on and tell the perplexity; empty where none are set apart.
+        skipped: records of the files that were left out, and why, a line each.
+    """
+
+    name: str
+    kind: Kind
+    texts: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    held_out: tuple[int, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.texts:
+            raise UserError(f"{self.name}: no sequences{_because(self.skipped)}")
+        for what in ("names", "regions"):
+            found = getattr(self, what)
+            if found and len(found) != len(self.texts):
+                raise UserError(f"{self.name}: {len(found)} {what} for {len(self.texts)} sequences")
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True)
+class LabelledSequences:
+    """Sequences with labels in three parts.
+
+    Args:
+        texts, name, kind, names, skipped: as in :class:`SequenceSet`.
+        task: ``classes``: a class each; ``values``: numbers, one a column of ``labels``; ``binary``: several yes-or-no
+            questions, one a column; ``residues``: a class for every residue.
+        labels: classes (N,) int64; values and binary (N, T) float64, NaN where missing; residues: a tuple of (L_i,) int64, -1
+            for none.
+        train, validation, test: indices, none in two parts.
+        classes: names of the classes, or of the columns of ``labels``.
+    """
+
+    name: str
+    kind: Kind
+    texts: tuple[str, ...]
+    task: Task
+    labels: NDArray | tuple[NDArray[np.integer], ...]
+    train: NDArray[np.integer]
+    validation: NDArray[np.integer]
+    test: NDArray[np.integer]
+    classes: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if not self.texts:
+            raise UserError(f"{self.name}: no sequences{_because(self.skipped)}")
+        if len(self.labels) != len(self.texts):
+            raise UserError(f"{self.name}: {len(self.labels)} labels for {len(self.texts)} sequences")
+        parts = {part: getattr(self, part) for part in ("train", "validation", "test")}
+        for part, indices in parts.items():
+            if len(indices) == 0:
+                raise UserError(f"{self.name}: no sequences in its {part} part")
+            if indices.min() < 0 or indices.max() >= len(self.texts):
+                raise UserError(f"{self.name}: its {part} part names sequences that are not there")
+        every = np.concatenate(list(parts.values()))
+        if len(np.unique(every)) < len(every):
+            raise UserError(f"{self.name}: a sequence is in two of train, validation and test, or twice in one")
+        if self.task == "residues":
+            for number, (text, label) in enumerate(zip(self.texts, self.labels, strict=True)):
+                if len(text) != len(label):
+                    raise UserError(
+                        f"{self.name}: {len(label)} labels for the {len(text)} residues of {self.called(number)}"
+                    )
+        elif self.task == "classes" and (self.labels < 0).any():  # type: ignore[operator]
+            raise UserError(f"{self.name}: sequences without a class; leave them out")
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def called(self, number: int) -> str:
+        """A sequence's name, or its number."""
+        return self.names[number] if self.names else f"sequence {number}"
+
+
+def _because(skipped: tuple[str, ...]) -> str:
+    return f"; {len(skipped)} records were left out, the first: {skipped[0]}" if skipped else ""
+
+
+def trained_on(data: SequenceSet | LabelledSequences) -> SequenceSet:
+    """What a language model may learn from: all sequences, or the training part, with the validation part held out."""
+    if isinstance(data, SequenceSet):
+        return data
+    chosen = [*data.train.tolist(), *data.validation.tolist()]
+    names = tuple(data.names[i] for i in chosen) if data.names else ()
+    held = tuple(range(len(data.train), len(chosen)))
+    return SequenceSet(data.name, data.kind, tuple(data.texts[i] for i in chosen), names, (), held, data.skipped)

@@ -1,0 +1,111 @@
+"""Sequences as what a language model is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.errors import UserError
+from core.random import generator
+from mmbio.config import TextConfig
+from mmbio.data.sets import SequenceSet
+from mmbio.sequences import Sequences, join
+from mmbio.vocabulary import Vocabulary
+
+Augment = Callable[[str, torch.Generator], str]
+
+
+class Sample(NamedTuple):
+    """Token ids of a sequence, and the region of every token where there are regions."""
+
+    ids: Tensor
+    regions: Tensor | None
+
+
+class TokenData:
+    """Sequences as token ids, windows of those that are too long; a :class:`~core.training.data.TrainingData`.
+
+    Args:
+        data: sequences.
+        chosen: indices of those that are used.
+        vocabulary: what turns them into ids.
+        longest: tokens of a sequence, begin and end not counted; longer ones are cut at a random place.
+        augment: ``(text, generator) -> text`` that says the same otherwise (SMILES), None for nothing.
+
+    Raises:
+        UserError: a text that the vocabulary cannot read, naming it.
+    """
+
+    def __init__(
+        self,
+        data: SequenceSet,
+        chosen: Sequence[int],
+        vocabulary: Vocabulary,
+        longest: int,
+        augment: Augment | None = None,
+    ) -> None:
+        self.data = data
+        self.chosen = list(chosen)
+        self.vocabulary = vocabulary
+        self.longest = longest
+        self.augment = augment
+        pieces = [np.asarray(self._ids(i), dtype=np.int16) for i in self.chosen]
+        self.sizes = np.array([len(piece) for piece in pieces], dtype=np.int64)
+        self.ids = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
+        self.starts = np.concatenate([[0], self.sizes.cumsum()])
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of every sample, which buckets sort by."""
+        return np.minimum(self.sizes, self.longest) + self.vocabulary.around
+
+    def sample(self, index: int, generator: torch.Generator) -> Sample:
+        """A sequence, or a window of it; with draws from the generator alone."""
+        if self.augment is None:
+            ids = self.ids[self.starts[index] : self.starts[index + 1]]
+        else:
+            text = self.augment(self.data.texts[self.chosen[index]], generator)
+            ids = np.asarray(self.vocabulary.token_ids(text), dtype=np.int16)
+        begin = 0
+        if len(ids) > self.longest:
+            begin = int(torch.randint(len(ids) - self.longest + 1, (), generator=generator))
+            ids = ids[begin : begin + self.longest]
+        regions = None
+        if self.data.regions:
+            digits = self.data.regions[self.chosen[index]][begin : begin + len(ids)]
+            regions = torch.zeros(len(ids) + self.vocabulary.around, dtype=torch.int8)
+            regions[self.vocabulary.before : self.vocabulary.before + len(ids)] = torch.tensor([int(d) for d in digits])
+        return Sample(self.vocabulary.wrap(ids.tolist()), regions)
+
+    def collate(self, samples: Sequence[Sample]) -> Sequences:
+        regions = [s.regions for s in samples if s.regions is not None]
+        return join([s.ids for s in samples], regions or None)
+
+    def _ids(self, index: int) -> list[int]:
+        try:
+            return self.vocabulary.token_ids(self.data.texts[index])
+        except UserError as error:
+            named = self.data.names[index] if self.data.names else f"sequence {index}"
+            raise UserError(f"{self.data.name}, {named}: {error}") from error
+
+
+def split_held_out(data: SequenceSet, config: TextConfig) -> tuple[list[int], list[int]]:
+    """Indices to train on and those held out: as the data says, or drawn, the same for every seed.
+
+    Of what the data holds out all is left out of training, and at most ``held_out_most`` is looked at.
+    """
+    order = torch.randperm(len(data), generator=generator(0, "held out")).tolist()
+    if data.held_out:
+        apart = set(data.held_out)
+        held = [i for i in order if i in apart]
+    else:
+        held = order[: min(int(len(data) * config.held_out), config.held_out_most)]
+        apart = set(held)
+    return [i for i in range(len(data)) if i not in apart], sorted(held[: config.held_out_most])

@@ -1,0 +1,46 @@
+"""Systems, one file each, and the ways from a configuration or a saved model to its class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from core.config import did_you_mean
+from core.errors import UserError
+from core.saving import MODEL, describe, resolve
+
+
+def classes() -> tuple[type, ...]:
+    """All models of mmbio; each has a configuration of its own kind."""
+    from mmbio.models.esm1b import ESM1b
+    from mmbio.models.esm2 import ESM2
+
+    return (ESM1b, ESM2)
+
+
+def new_model(config: Any) -> Any:
+    """An untrained model of the class that a configuration belongs to."""
+    (kind,) = (kind for kind in classes() if kind.Config is type(config))  # type: ignore[attr-defined]
+    return kind(config)
+
+
+def load_model(source: str | Path) -> Any:
+    """A saved model of any class of mmbio, in evaluation mode, from a run folder, a saved folder or a hub id.
+
+    Raises:
+        UserError: not a model of mmbio, or unreadable weights.
+    """
+    folder = resolve(source)
+    return class_named(describe(folder)["model"], str(folder / MODEL)).from_pretrained(folder)
+
+
+def class_named(name: str, where: str) -> Any:
+    """The class of mmbio that a saved model names.
+
+    Raises:
+        UserError: there is none, naming ``where``.
+    """
+    kinds = {kind.__name__: kind for kind in classes()}
+    if name not in kinds:
+        raise UserError(f"{where}: {name!r} is no model of mmbio{did_you_mean(str(name), kinds)}")
+    return kinds[name]

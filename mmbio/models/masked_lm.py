@@ -1,0 +1,113 @@
+"""What masked language models of proteins and molecules share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from core.losses import cross_entropy
+from core.masked_model import MaskedModel, Objective
+from core.masking import Mask
+from core.random import Randomness
+from core.saving import Pretrained
+from core.token_masks import Corruption, TokenMask, contiguous_tokens, random_tokens, span_tokens
+from mmbio.config.mask import TokenMaskConfig
+from mmbio.layers.lm_head import LMHead
+from mmbio.sequences import Sequences, mean_of_sequences
+from mmbio.vocabulary import Vocabulary
+
+
+class Filled(NamedTuple):
+    """What a model makes of hidden tokens: the mask, the tokens it finds likeliest (M,), and all chances (M, K)."""
+
+    mask: TokenMask
+    ids: Tensor
+    chances: Tensor
+
+
+class MaskedLM(Pretrained, MaskedModel):
+    """An encoder of tokens, and a head that tells the hidden ones.
+
+    Args:
+        config: settings, which :class:`~core.saving.Pretrained` keeps.
+        vocabulary: of its tokens.
+        mask: which tokens are hidden.
+        encoder: module called as ``encoder(batch)`` with the ids that the network reads, and as ``encoder(batch, mask)``
+            with the true ones: (T, C).
+        head: called as ``head(latent, inputs, mask)``, with ``logits(latent)`` for all tokens.
+        more: further objectives by name.
+
+    Shapes: a batch is a :class:`~mmbio.sequences.Sequences`; ``model(batch, mask)`` gives a
+    :class:`~core.masked_model.MaskedOutput` with part ``lm``, whose mean runs over all hidden tokens of the batch.
+    """
+
+    def __init__(
+        self,
+        config: Any,
+        vocabulary: Vocabulary,
+        mask: TokenMaskConfig,
+        encoder: nn.Module,
+        head: LMHead | nn.Module,
+        more: Mapping[str, Objective] | None = None,
+    ) -> None:
+        super().__init__(encoder, {"lm": Objective(head, hidden_ids, cross_entropy), **(more or {})})
+        self.config = config
+        self.vocabulary = vocabulary
+        self.masking = mask
+        self.longest: int | None = None  # tokens of a sequence, begin and end counted; None for any number
+
+    @property
+    def lm_head(self) -> Any:
+        return cast(Objective, self.objectives["lm"]).head
+
+    @property
+    def corruption(self) -> Corruption:
+        """What hidden tokens become."""
+        config = self.masking
+        return Corruption(self.vocabulary.mask_id, self.vocabulary.drawn_ids, config.mask_share, config.random_share)
+
+    def draw_mask(self, batch: Sequences, randomness: Randomness = None) -> TokenMask:
+        """Which tokens are hidden and what is read in their place; special tokens are neither hidden nor drawn."""
+        config, ids, offsets = self.masking, batch.ids.cpu(), batch.offsets.cpu()
+        usable = self.vocabulary.hideable_ids[ids]
+        if config.kind == "span":
+            return span_tokens(ids, offsets, usable, config.ratio, self.corruption, randomness, config.span_stop)
+        draw = random_tokens if config.kind == "random" else contiguous_tokens
+        return draw(ids, offsets, usable, config.ratio, self.corruption, randomness)
+
+    def encode(self, batch: Sequences) -> Tensor:
+        """Features of all tokens, nothing hidden but what the ids say: (T, C)."""
+        return self.encoder(batch)
+
+    def embed(self, batch: Sequences) -> Tensor:
+        """Features of sequences, the mean over their own tokens (not begin and end): (B, C) float32."""
+        return mean_of_sequences(self.encode(batch), batch, self.own_tokens(batch))
+
+    def own_tokens(self, batch: Sequences) -> Tensor:
+        """(T,) bool: the tokens of the text itself."""
+        return ~self.vocabulary.special_ids.to(batch.ids.device)[batch.ids]
+
+    def logits(self, batch: Sequences) -> Tensor:
+        """(T, K) logits of all tokens, of the ids as they are."""
+        return self.lm_head.logits(self.encode(batch))
+
+    @torch.no_grad()
+    def reconstruct(self, batch: Sequences, mask: Mask | None = None) -> Filled:
+        """What the model puts in the place of hidden tokens."""
+        mask = self.draw_mask(batch) if mask is None else mask
+        output = self(batch, mask)
+        chances = output.predictions["lm"].float().softmax(-1)
+        return Filled(output.mask, chances.argmax(-1), chances)
+
+
+def hidden_ids(batch: Sequences, mask: Mask) -> Tensor:
+    """The true ids of the hidden tokens: (M,)."""
+    return batch.ids[mask.hidden_index]
+
+
+def read_ids(batch: Sequences, mask: TokenMask | None) -> Sequences:
+    """The batch that the network reads: hidden tokens overwritten."""
+    return batch if mask is None else Sequences(mask.write(batch.ids), batch.offsets, batch.regions)

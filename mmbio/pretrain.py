@@ -1,0 +1,94 @@
+"""Pretraining from a recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from core.errors import UserError
+from core.training.job import Job, Outcome, masked_step, run_training
+from core.training.run import RunFolder
+from mmbio.config import Recipe
+from mmbio.data.sets import SequenceSet
+from mmbio.data.sources import load_texts
+from mmbio.data.tokens import TokenData, split_held_out
+from mmbio.models import load_model, new_model
+from mmbio.models.masked_lm import MaskedLM
+from mmbio.perplexity import score_lm
+from mmbio.report import write_report
+
+
+def pretrain(
+    recipe: Recipe, out: str | Path, resume: bool = False, header: str = "", data: SequenceSet | None = None
+) -> Outcome:
+    """Train a language model by its recipe and leave a run folder with ``report.html``.
+
+    Args:
+        recipe: data, model, optimiser, length, devices.
+        out: the run folder.
+        resume: go on with the run in ``out``.
+        header: first line of its config.yaml (the paper).
+        data: what to train on in place of what ``recipe.data`` names, which then only says what it is.
+
+    Raises:
+        UserError: bad data or settings, or a folder that holds another run.
+    """
+    folder = RunFolder(out)
+    given = load_texts(recipe.data) if data is None else data
+    train, held = split_held_out(given, recipe.text)
+
+    def make(main: bool) -> Job:
+        model = new_model(recipe.model)
+        samples, looked_at = (token_data(model, given, part, recipe.text.longest) for part in (train, held))
+
+        def after_epoch(epoch: int) -> dict[str, float] | None:
+            if not len(looked_at) or (epoch % recipe.text.every and epoch != recipe.train.epochs):
+                return None
+            score = score_lm(model, looked_at)
+            return {
+                "held_out_loss": score.loss,
+                "held_out_perplexity": score.perplexity,
+                "held_out_accuracy": score.accuracy,
+            }
+
+        said = describe_data(given, recipe.data, len(train), len(held))
+        return Job(
+            model, samples, masked_step(model), said, after_epoch=after_epoch, counted=("residues", count_tokens)
+        )
+
+    outcome = run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
+    finished_before = outcome.result.steps_now == 0 and (folder.path / "report.html").exists()
+    if outcome.main and not finished_before:
+        model = load_model(folder.path)
+        shown = token_data(model, given, held or train[:100], recipe.text.longest)
+        write_report(folder, model, shown)
+    return outcome
+
+
+def token_data(model: MaskedLM, data: SequenceSet, chosen: list[int], longest: int) -> TokenData:
+    """Sequences as the model takes them.
+
+    Raises:
+        UserError: windows longer than the model's positions, or texts that its vocabulary cannot read.
+    """
+    around = model.vocabulary.around
+    if model.longest is not None and longest + around > model.longest:
+        raise UserError(
+            f"text.longest {longest}: with begin and end more than the model's {model.longest} positions; "
+            f"expected at most {model.longest - around}"
+        )
+    return TokenData(data, chosen, model.vocabulary, longest)
+
+
+def count_tokens(batch: Any) -> int:
+    """Tokens of a batch."""
+    return len(batch.ids)
+
+
+def describe_data(data: SequenceSet, source: str, train: int, held: int) -> dict[str, Any]:
+    """What a run folder says of its data."""
+    said: dict[str, Any] = {"source": source, "sequences": len(data), "trained_on": train, "held_out": held}
+    if data.skipped:
+        said |= {"skipped": len(data.skipped), "skipped_first": list(data.skipped[:20])}
+    return {"data": said}

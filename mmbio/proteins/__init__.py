@@ -1,0 +1,1 @@
+"""Protein sequences: alphabets, FASTA, alignments, structures."""

@@ -1,0 +1,46 @@
+"""Alphabets of proteins, in the order of the official codes, and how a sequence is read."""
+
+from __future__ import annotations
+
+from core.errors import UserError
+from mmbio.vocabulary import Vocabulary
+
+STANDARD = tuple("ACDEFGHIKLMNPQRSTVWY")
+"""The twenty amino acids."""
+
+RESIDUES = frozenset("ABCDEFGHIKLMNOPQRSTUVWXYZ")
+"""Letters of FASTA files but J: the twenty, B and Z for two each, U and O for two rare ones, X for any."""
+
+
+def clean(text: str) -> str:
+    """A protein's letters by one rule.
+
+    White space goes, lower case becomes upper case, a ``*`` at the end (a stop codon) goes, J (leucine or isoleucine) and a
+    ``*`` inside become X. Gaps (``-`` and ``.``) stay.
+
+    Raises:
+        UserError: nothing is left, or a character that is no residue, with its place.
+    """
+    letters = "".join(text.split()).upper().rstrip("*").replace("J", "X").replace("*", "X")
+    if not letters:
+        raise UserError("an empty sequence; expected residues")
+    for place, letter in enumerate(letters, 1):
+        if letter not in RESIDUES and letter not in "-.":
+            raise UserError(f"character {letter!r} at place {place} is no residue; expected letters A to Z")
+    return letters
+
+
+# The order of fair-esm's alphabet "ESM-1b", which ESM-1b, ESM-1v and ESM-2 share.
+ESM = Vocabulary(
+    name="ESM",
+    tokens=("<cls>", "<pad>", "<eos>", "<unk>", *"LAGVSERTIDPKQNFYMHWCXBUZO.-", "<null_1>", "<mask>"),
+    split=clean,
+    mask="<mask>",
+    pad="<pad>",
+    begin="<cls>",
+    end="<eos>",
+    unknown="<unk>",
+    drawn=STANDARD,
+    hideable=(*STANDARD, *"BUZO"),
+)
+"""33 tokens; masks hide letters but X, random replacements are the twenty amino acids."""
