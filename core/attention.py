@@ -133,8 +133,8 @@ def packed_attention(query: Tensor, key: Tensor, value: Tensor, offsets: Tensor,
     mixed, begin = [], 0
     for count, length in sizes:
         rows = slice(begin, begin + count * length)
-        some = (t[rows].unflatten(0, (count, length)).transpose(1, 2) for t in (query, key, value))
-        mixed.append(F.scaled_dot_product_attention(*some, dropout_p=dropout).transpose(1, 2).flatten(0, 1))
+        q, k, v = (t[rows].unflatten(0, (count, length)).transpose(1, 2) for t in (query, key, value))
+        mixed.append(F.scaled_dot_product_attention(q, k, v, dropout_p=dropout).transpose(1, 2).flatten(0, 1))
         begin = rows.stop
     joined = torch.cat(mixed)
     return joined if order is None else torch.empty_like(joined).index_copy(0, order, joined)

@@ -24,7 +24,9 @@ def fasta(path: str, skip: bool = False) -> SequenceSet:
             that is no residue; each with file and line.
     """
     files = fasta_files(Path(path))
-    texts, names, skipped = [], {}, []
+    texts: list[str] = []
+    names: dict[str, str] = {}
+    skipped: list[str] = []
     for file in files:
         for record in read_fasta(file):
             where = f"{file}, line {record.line}"

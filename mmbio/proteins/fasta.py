@@ -52,7 +52,8 @@ def read_fasta(path: str | Path) -> list[Record]:
 
 
 def _records(text: str, where: str) -> Iterator[Record]:
-    begin, header, lines = 0, None, []
+    begin, header = 0, None
+    lines: list[str] = []
     for number, line in enumerate(text.splitlines(), 1):
         line = line.strip()
         if line.startswith(">"):
