@@ -130,12 +130,11 @@ def packed_attention(query: Tensor, key: Tensor, value: Tensor, offsets: Tensor,
     order, sizes = by_length(offsets)
     if order is not None:
         query, key, value = query[order], key[order], value[order]
-    mixed, begin = [], 0
-    for count, length in sizes:
-        rows = slice(begin, begin + count * length)
-        q, k, v = (t[rows].unflatten(0, (count, length)).transpose(1, 2) for t in (query, key, value))
+    tokens = [count * length for count, length in sizes]
+    mixed = []
+    for shape, *part in zip(sizes, query.split(tokens), key.split(tokens), value.split(tokens), strict=True):
+        q, k, v = (t.unflatten(0, shape).transpose(1, 2) for t in part)
         mixed.append(F.scaled_dot_product_attention(q, k, v, dropout_p=dropout).transpose(1, 2).flatten(0, 1))
-        begin = rows.stop
     joined = torch.cat(mixed)
     return joined if order is None else torch.empty_like(joined).index_copy(0, order, joined)
 

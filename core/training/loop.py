@@ -68,10 +68,11 @@ def shard(model: nn.Module, mesh: Any) -> nn.Module:
     """Shard every transformer block, and then what is left, over the processes (FSDP)."""
     from torch.distributed.fsdp import fully_shard
 
+    from core.post_norm import PostNormBlock
     from core.transformer import Block
 
     for module in model.modules():
-        if isinstance(module, Block):
+        if isinstance(module, Block | PostNormBlock):
             fully_shard(module, mesh=mesh["data_parallel"])
     fully_shard(model, mesh=mesh["data_parallel"])
     return model
