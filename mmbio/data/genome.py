@@ -13,7 +13,7 @@ FILE = "tests/data/seqs/938293.PRJEB85.HG003687.faa"
 
 
 def genome() -> SequenceSet:
-    """The 2,100 proteins predicted in one bacterial genome (682,583 residues), a test file of the package pyhmmer.
+    """The 2,100 proteins predicted in one bacterial genome (680,484 residues), a test file of the package pyhmmer.
 
     Real and small: enough to see a language model learn, far too little for one that is of use.
 
