@@ -32,8 +32,8 @@ class VectorQuantizer(nn.Module):
         seed: of the draws of k-means and of revived codes; they also depend on how many batches came before.
 
     Shapes: ``forward(features)``: (..., C) -> :class:`~core.quantizers.quantized.Quantized`; the gradient of its ``vectors``
-    passes to the features as if nothing had been done to them (straight through). ``encode(features) -> ids``; ``decode(ids)``: (...) ->
-    (..., C); ``codebook`` is (K, C).
+    passes to the features as if nothing had been done to them (straight through). ``encode(features) -> ids``;
+    ``decode(ids)``: (...) -> (..., C); ``codebook`` is (K, C).
 
     Raises:
         ValueError: features of another width.
