@@ -98,9 +98,10 @@ class Vocabulary:
         Raises:
             UserError: it cannot be read, or has a token that is not in the vocabulary and no token for unknown ones.
         """
+        ids, unknown = self.ids, None if self.unknown is None else self.ids[self.unknown]
         found = []
         for token in self.split(text):
-            number = self.ids.get(token, None if self.unknown is None else self.ids[self.unknown])
+            number = ids.get(token, unknown)
             if number is None:
                 raise UserError(f"{token!r} is not in the vocabulary {self.name}")
             found.append(number)

@@ -9,7 +9,9 @@ from core.config import did_you_mean
 from core.errors import UserError
 from mmbio.data.fasta import fasta
 from mmbio.data.genome import genome
+from mmbio.data.moleculenet import moleculenet
 from mmbio.data.sets import LabelledSequences, SequenceSet, trained_on
+from mmbio.data.smiles import moses, nci, smiles
 
 Loaded = Any  # SequenceSet, LabelledSequences, and what other layouts give
 
@@ -17,10 +19,24 @@ LAYOUTS: dict[str, tuple[Callable[[str], Loaded], str]] = {
     "genome": (lambda path: genome(), "2,100 proteins of a bacterium that pyhmmer comes with; needs no path"),
     "fasta": (fasta, "FASTA file, plain or .gz, or a folder of them; a bad record is an error"),
     "fasta_skip": (lambda path: fasta(path, skip=True), "the same; bad records are left out and counted"),
+    "smiles": (smiles, "file of SMILES: .smi, .txt, .csv or .tsv (file.csv@column), plain or .gz; a bad line is an error"),
+    "smiles_skip": (lambda path: smiles(path, skip=True), "the same; bad lines are left out and counted"),
+    "smiles_canonical": (lambda path: smiles(path, respell=True), "the same, each molecule in rdkit's canonical spelling"),
+    "smiles_canonical_skip": (
+        lambda path: smiles(path, skip=True, respell=True),
+        "the same, canonical; bad lines are left out and counted",
+    ),
+    "nci": (nci, "5,000 molecules that come with rdkit"),
+    "moses": (moses, "folder of MOSES: train.csv and test.csv, plain or .gz"),
+    "moleculenet": (moleculenet, "a file of MoleculeNet, known by its name (bbbp.csv.gz); scaffold split 8:1:1"),
+    "moleculenet_random": (
+        lambda path: moleculenet(path, random_seed=0),
+        "the same; scaffolds in random order, drawn once for all",
+    ),
 }
 """Loaders by name, with a description."""
 
-WITHOUT_PATH: tuple[str, ...] = ("genome",)
+WITHOUT_PATH: tuple[str, ...] = ("genome", "nci")
 """Layouts that are built in."""
 
 
