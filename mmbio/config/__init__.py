@@ -3,12 +3,14 @@
 from mmbio.config.data import TextConfig
 from mmbio.config.esm import ESM1bConfig, ESM1bRecipe, ESM2Config, ESM2Recipe
 from mmbio.config.mask import TokenMaskConfig
+from mmbio.config.tape import TapeConfig, TapeRecipe
 
-Recipe = ESM1bRecipe | ESM2Recipe
+Recipe = ESM1bRecipe | ESM2Recipe | TapeRecipe
 
 RECIPES: dict[str, type[Recipe]] = {
     "esm1b": ESM1bRecipe,
     "esm2": ESM2Recipe,
+    "tape": TapeRecipe,
 }
 """Dataclasses of the recipes by the word after ``system:``."""
 
@@ -19,6 +21,8 @@ __all__ = [
     "ESM2Config",
     "ESM2Recipe",
     "Recipe",
+    "TapeConfig",
+    "TapeRecipe",
     "TextConfig",
     "TokenMaskConfig",
 ]

@@ -9,12 +9,17 @@ from core.config import did_you_mean
 from core.errors import UserError
 from mmbio.data.fasta import fasta
 from mmbio.data.sets import LabelledSequences, SequenceSet, trained_on
+from mmbio.data.tape import tape
 
 Loaded = Any  # SequenceSet, LabelledSequences, and what other layouts give
 
 LAYOUTS: dict[str, tuple[Callable[[str], Loaded], str]] = {
     "fasta": (fasta, "FASTA file, plain or .gz, or a folder of them; a bad record is an error"),
     "fasta_skip": (lambda path: fasta(path, skip=True), "the same; bad records are left out and counted"),
+    "tape": (
+        tape,
+        "folder of one of TAPE's tasks in JSON (secondary_structure_train.json, ...), or one of its test files",
+    ),
 }
 """Loaders by name, with a description."""
 
