@@ -1,24 +1,32 @@
 """Settings, a file for each system. Free of torch, so that the command line answers at once."""
 
+from mmbio.config.cpcprot import CPCProtConfig, CPCProtRecipe
 from mmbio.config.data import TextConfig
 from mmbio.config.esm import ESM1bConfig, ESM1bRecipe, ESM2Config, ESM2Recipe
 from mmbio.config.mask import TokenMaskConfig
+from mmbio.config.tape import TapeConfig, TapeRecipe
 
-Recipe = ESM1bRecipe | ESM2Recipe
+Recipe = CPCProtRecipe | ESM1bRecipe | ESM2Recipe | TapeRecipe
 
 RECIPES: dict[str, type[Recipe]] = {
+    "cpcprot": CPCProtRecipe,
     "esm1b": ESM1bRecipe,
     "esm2": ESM2Recipe,
+    "tape": TapeRecipe,
 }
 """Dataclasses of the recipes by the word after ``system:``."""
 
 __all__ = [
     "RECIPES",
+    "CPCProtConfig",
+    "CPCProtRecipe",
     "ESM1bConfig",
     "ESM1bRecipe",
     "ESM2Config",
     "ESM2Recipe",
     "Recipe",
+    "TapeConfig",
+    "TapeRecipe",
     "TextConfig",
     "TokenMaskConfig",
 ]

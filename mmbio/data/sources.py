@@ -12,6 +12,7 @@ from mmbio.data.genome import genome
 from mmbio.data.moleculenet import moleculenet
 from mmbio.data.sets import LabelledSequences, SequenceSet, trained_on
 from mmbio.data.smiles import moses, nci, smiles
+from mmbio.data.tape import tape
 
 Loaded = Any  # SequenceSet, LabelledSequences, and what other layouts give
 
@@ -32,6 +33,9 @@ LAYOUTS: dict[str, tuple[Callable[[str], Loaded], str]] = {
     "moleculenet_random": (
         lambda path: moleculenet(path, random_seed=0),
         "the same; scaffolds in random order, drawn once for all",
+    "tape": (
+        tape,
+        "folder of one of TAPE's tasks in JSON (secondary_structure_train.json, ...), or one of its test files",
     ),
 }
 """Loaders by name, with a description."""
