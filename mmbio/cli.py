@@ -46,6 +46,7 @@ def _typed(name: str, usage: str, text: str) -> Command:
 COMMANDS = [
     Command("list", "[GLOB]", "recipes with paper, parameters, data", lambda w: list_command("mmbio", w, layouts)),
     _words("pretrain", "RECIPE", "train a recipe; leaves a run folder with report.html"),
+    _typed("convert", "OFFICIAL", "weights of an official repository as a folder of ours"),
     Command("check", "", "what is installed, and on which devices", lambda w: call(check, "mmbio check", w)),
 ]
 
