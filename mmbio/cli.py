@@ -47,6 +47,7 @@ COMMANDS = [
     Command("list", "[GLOB]", "recipes with paper, parameters, data", lambda w: list_command("mmbio", w, layouts)),
     _words("pretrain", "RECIPE", "train a recipe; leaves a run folder with report.html"),
     _words("reconstruct", "RUN INPUT...", "sequences, what was hidden of them, and what the model names there"),
+    _typed("convert", "OFFICIAL", "weights of an official repository as a folder of ours"),
     Command("check", "", "what is installed, and on which devices", lambda w: call(check, "mmbio check", w)),
 ]
 
