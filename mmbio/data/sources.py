@@ -7,9 +7,14 @@ from typing import Any
 
 from core.config import did_you_mean
 from core.errors import UserError
+from mmbio.data.clean_ec import clean_ec
+from mmbio.data.csv_file import csv_file
 from mmbio.data.fasta import fasta
 from mmbio.data.genome import genome
 from mmbio.data.moleculenet import moleculenet
+from mmbio.data.flip import flip_values
+from mmbio.data.flip_residues import LIGANDS, flip_bind, flip_conservation, flip_ss
+from mmbio.data.multiloc import multiloc, multiloc_independent
 from mmbio.data.sets import LabelledSequences, SequenceSet, trained_on
 from mmbio.data.smiles import moses, nci, smiles
 from mmbio.data.tape import tape
@@ -37,6 +42,20 @@ LAYOUTS: dict[str, tuple[Callable[[str], Loaded], str]] = {
         tape,
         "folder of one of TAPE's tasks in JSON (secondary_structure_train.json, ...), or one of its test files",
     ),
+    "csv": (csv_file, "any table: path.csv,text=COLUMN,label=COLUMN,task=values,split=COLUMN,kind=protein"),
+    "flip_gb1": (flip_values, "FLIP: the fitness of GB1 (or AAV), the CSV file of a split"),
+    "flip_meltome": (flip_values, "FLIP: melting temperatures, a CSV file"),
+    "flip_ss": (flip_ss, "FLIP: secondary structure of residues, the folder"),
+    "flip_ss_all": (lambda path: flip_ss(path, masked=False), "the same, residues without coordinates scored as coil"),
+    "flip_conservation": (flip_conservation, "FLIP: conservation of residues, the folder"),
+    "flip_bind": (flip_bind, "FLIP: residues that bind any ligand, the folder or the file of a split"),
+    **{
+        f"flip_bind_{ligand}": (lambda path, ligand=ligand: flip_bind(path, ligand), f"the same, ligands of kind {ligand}")
+        for ligand in LIGANDS
+    },
+    "clean_ec": (clean_ec, "CLEAN: first digits of EC numbers, a folder with split10.csv and new.csv"),
+    "multiloc": (multiloc, "locations in the cell, a folder with a FASTA file for each"),
+    "multiloc_independent": (multiloc_independent, "the folder of MultiLoc, its second set as test"),
 }
 """Loaders by name, with a description."""
 
