@@ -15,6 +15,7 @@ from mmbio.data.moleculenet import moleculenet
 from mmbio.data.flip import flip_values
 from mmbio.data.flip_residues import LIGANDS, flip_bind, flip_conservation, flip_ss
 from mmbio.data.multiloc import multiloc, multiloc_independent
+from mmbio.data.nci_properties import nci_properties
 from mmbio.data.sets import LabelledSequences, SequenceSet, trained_on
 from mmbio.data.smiles import moses, nci, smiles
 from mmbio.data.tape import tape
@@ -38,7 +39,8 @@ LAYOUTS: dict[str, tuple[Callable[[str], Loaded], str]] = {
         lambda path: smiles(path, skip=True, respell=True),
         "the same, canonical; bad lines are left out and counted",
     ),
-    "nci": (nci, "5,000 molecules that come with rdkit"),
+    "nci": (nci, "5,000 molecules that come with rdkit; needs no path"),
+    "nci_properties": (lambda path: nci_properties(), "the same with logP, TPSA and QED, as rdkit computes them"),
     "moses": (moses, "folder of MOSES: train.csv and test.csv, plain or .gz"),
     "moleculenet": (moleculenet, "a file of MoleculeNet, known by its name (bbbp.csv.gz); scaffold split 8:1:1"),
     "moleculenet_random": (
@@ -69,7 +71,7 @@ LAYOUTS: dict[str, tuple[Callable[[str], Loaded], str]] = {
 }
 """Loaders by name, with a description."""
 
-WITHOUT_PATH: tuple[str, ...] = ("genome", "nci")
+WITHOUT_PATH: tuple[str, ...] = ("genome", "nci", "nci_properties")
 """Layouts that are built in."""
 
 
