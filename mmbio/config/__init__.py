@@ -3,12 +3,16 @@
 from mmbio.config.data import TextConfig
 from mmbio.config.esm import ESM1bConfig, ESM1bRecipe, ESM2Config, ESM2Recipe
 from mmbio.config.mask import TokenMaskConfig
+from mmbio.config.molformer import MolFormerConfig, MolFormerRecipe
+from mmbio.config.smiles_bert import SmilesBertConfig, SmilesBertRecipe
 
-Recipe = ESM1bRecipe | ESM2Recipe
+Recipe = ESM1bRecipe | ESM2Recipe | MolFormerRecipe | SmilesBertRecipe
 
 RECIPES: dict[str, type[Recipe]] = {
     "esm1b": ESM1bRecipe,
     "esm2": ESM2Recipe,
+    "molformer": MolFormerRecipe,
+    "smiles_bert": SmilesBertRecipe,
 }
 """Dataclasses of the recipes by the word after ``system:``."""
 
@@ -18,7 +22,11 @@ __all__ = [
     "ESM1bRecipe",
     "ESM2Config",
     "ESM2Recipe",
+    "MolFormerConfig",
+    "MolFormerRecipe",
     "Recipe",
+    "SmilesBertConfig",
+    "SmilesBertRecipe",
     "TextConfig",
     "TokenMaskConfig",
 ]

@@ -17,9 +17,15 @@ Loaded = Any  # SequenceSet, LabelledSequences, and what other layouts give
 LAYOUTS: dict[str, tuple[Callable[[str], Loaded], str]] = {
     "fasta": (fasta, "FASTA file, plain or .gz, or a folder of them; a bad record is an error"),
     "fasta_skip": (lambda path: fasta(path, skip=True), "the same; bad records are left out and counted"),
-    "smiles": (smiles, "file of SMILES: .smi, .txt, .csv or .tsv (file.csv@column), plain or .gz; a bad line is an error"),
+    "smiles": (
+        smiles,
+        "file of SMILES: .smi, .txt, .csv or .tsv (file.csv@column), plain or .gz; a bad line is an error",
+    ),
     "smiles_skip": (lambda path: smiles(path, skip=True), "the same; bad lines are left out and counted"),
-    "smiles_canonical": (lambda path: smiles(path, respell=True), "the same, each molecule in rdkit's canonical spelling"),
+    "smiles_canonical": (
+        lambda path: smiles(path, respell=True),
+        "the same, each molecule in rdkit's canonical spelling",
+    ),
     "smiles_canonical_skip": (
         lambda path: smiles(path, skip=True, respell=True),
         "the same, canonical; bad lines are left out and counted",

@@ -14,8 +14,10 @@ def classes() -> tuple[type, ...]:
     """All models of mmbio; each has a configuration of its own kind."""
     from mmbio.models.esm1b import ESM1b
     from mmbio.models.esm2 import ESM2
+    from mmbio.models.molformer import MolFormer
+    from mmbio.models.smiles_bert import SmilesBert
 
-    return (ESM1b, ESM2)
+    return (ESM1b, ESM2, MolFormer, SmilesBert)
 
 
 def new_model(config: Any) -> Any:
