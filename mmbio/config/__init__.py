@@ -4,15 +4,19 @@ from mmbio.config.cpcprot import CPCProtConfig, CPCProtRecipe
 from mmbio.config.data import TextConfig
 from mmbio.config.esm import ESM1bConfig, ESM1bRecipe, ESM2Config, ESM2Recipe
 from mmbio.config.mask import TokenMaskConfig
+from mmbio.config.molformer import MolFormerConfig, MolFormerRecipe
+from mmbio.config.smiles_bert import SmilesBertConfig, SmilesBertRecipe
 from mmbio.config.tape import TapeConfig, TapeRecipe
 
-Recipe = CPCProtRecipe | ESM1bRecipe | ESM2Recipe | TapeRecipe
+Recipe = CPCProtRecipe | ESM1bRecipe | ESM2Recipe | MolFormerRecipe | SmilesBertRecipe | TapeRecipe
 
 RECIPES: dict[str, type[Recipe]] = {
     "cpcprot": CPCProtRecipe,
     "esm1b": ESM1bRecipe,
     "esm2": ESM2Recipe,
     "tape": TapeRecipe,
+    "molformer": MolFormerRecipe,
+    "smiles_bert": SmilesBertRecipe,
 }
 """Dataclasses of the recipes by the word after ``system:``."""
 
@@ -24,7 +28,11 @@ __all__ = [
     "ESM1bRecipe",
     "ESM2Config",
     "ESM2Recipe",
+    "MolFormerConfig",
+    "MolFormerRecipe",
     "Recipe",
+    "SmilesBertConfig",
+    "SmilesBertRecipe",
     "TapeConfig",
     "TapeRecipe",
     "TextConfig",

@@ -24,8 +24,8 @@ class Known(NamedTuple):
     columns: tuple[tuple[str, ...], ...] = ()
 
 
-TOX21 = ("NR-AR", "NR-AR-LBD", "NR-AhR", "NR-Aromatase", "NR-ER", "NR-ER-LBD", "NR-PPAR-gamma")
-TOX21 += ("SR-ARE", "SR-ATAD5", "SR-HSE", "SR-MMP", "SR-p53")
+TOX21_NUCLEAR = ("NR-AR", "NR-AR-LBD", "NR-AhR", "NR-Aromatase", "NR-ER", "NR-ER-LBD", "NR-PPAR-gamma")
+TOX21 = (*TOX21_NUCLEAR, "SR-ARE", "SR-ATAD5", "SR-HSE", "SR-MMP", "SR-p53")
 MUV = tuple(f"MUV-{n}" for n in (466, 548, 600, 644, 652, 689, 692, 712, 713, 733, 737, 810, 832, 846, 852, 858, 859))
 DELANEY = Known("values", (("measured log solubility in mols per litre",), ("logp",)))
 FREESOLV = Known("values", (("expt",), ("freesolv",)))
@@ -116,8 +116,8 @@ def _labels(row: tuple[int, list[str]], heading: list[str], columns: list[int], 
     number, cells = row
     found = np.full(len(columns), np.nan)
     for place, column in enumerate(columns):
-        cell = cells[column].strip()
-        if not cell or cell.lower() == "nan":
+        cell = cells[column]
+        if cell in ("", "nan", "NaN"):
             continue
         try:
             found[place] = float(cell)

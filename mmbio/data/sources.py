@@ -10,10 +10,10 @@ from core.errors import UserError
 from mmbio.data.clean_ec import clean_ec
 from mmbio.data.csv_file import csv_file
 from mmbio.data.fasta import fasta
-from mmbio.data.genome import genome
-from mmbio.data.moleculenet import moleculenet
 from mmbio.data.flip import flip_values
 from mmbio.data.flip_residues import LIGANDS, flip_bind, flip_conservation, flip_ss
+from mmbio.data.genome import genome
+from mmbio.data.moleculenet import moleculenet
 from mmbio.data.multiloc import multiloc, multiloc_independent
 from mmbio.data.nci_properties import nci_properties
 from mmbio.data.sets import LabelledSequences, SequenceSet, trained_on

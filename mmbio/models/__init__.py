@@ -19,9 +19,11 @@ def classes() -> tuple[type, ...]:
     from mmbio.models.cpcprot import CPCProt
     from mmbio.models.esm1b import ESM1b
     from mmbio.models.esm2 import ESM2
+    from mmbio.models.molformer import MolFormer
+    from mmbio.models.smiles_bert import SmilesBert
     from mmbio.models.tape import Tape
 
-    return (CPCProt, ESM1b, ESM2, Tape)
+    return (CPCProt, ESM1b, ESM2, MolFormer, SmilesBert, Tape)
 
 
 def converters() -> dict[type, Callable[[dict[str, Tensor], Any], dict[str, Tensor]]]:

