@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ class Vocabulary:
         unknown: stands for tokens that are not in the vocabulary, None where they are an error.
         drawn: tokens that random replacements are drawn from.
         hideable: tokens that masks may hide; those drawn where none are named.
+        kind: what its texts are.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Vocabulary:
     unknown: str | None
     drawn: tuple[str, ...]
     hideable: tuple[str, ...] = ()
+    kind: Literal["protein", "molecule"] = "protein"
 
     def __post_init__(self) -> None:
         if len(set(self.tokens)) < len(self.tokens):

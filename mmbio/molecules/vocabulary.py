@@ -93,6 +93,7 @@ def _vocabulary(name: str, tokens: tuple[str, ...], split: Any) -> Vocabulary:
         end="<eos>",
         unknown="<unk>",
         drawn=tuple(token for token in tokens if token not in SPECIAL),
+        kind="molecule",
     )
 
 
