@@ -8,6 +8,7 @@ import pickle
 import struct
 import warnings
 import zipfile
+from argparse import Namespace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -20,6 +21,11 @@ from core.files import write_atomically
 
 WEIGHTS = "weights.safetensors"
 MODEL = "model.json"
+WRAPPERS = ("state_dict", "model_state_dict", "model")
+"""Keys under which checkpoints of other code bases keep their weights."""
+
+PLAIN_CLASSES: list[Any] = [Namespace]
+"""Classes that such checkpoints may hold beside tensors: they keep values by name and run nothing when they are made."""
 
 
 class Pretrained:
@@ -140,14 +146,14 @@ def load_foreign(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint of another code base (``.pth``, ``.pt``, safetensors) without executing what it holds.
 
     Raises:
-        UserError: missing, truncated, or a pickle that holds more than tensors and plain containers.
+        UserError: missing, truncated, or a pickle that holds more than tensors, plain containers and :data:`PLAIN_CLASSES`.
     """
     path = Path(path)
     if path.suffix == ".safetensors":
         return load_tensors(path)
     try:
-        with warnings.catch_warnings(action="ignore"):  # of old formats; what cannot be read is an error below
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(PLAIN_CLASSES):
+            content = torch.load(path, map_location="cpu", weights_only=True)  # warns of old formats
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; expected a checkpoint") from error
     except pickle.UnpicklingError as error:
@@ -159,6 +165,18 @@ def load_foreign(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds a {type(content).__name__}; expected a dictionary of tensors")
     return content
+
+
+def state_dict_of(content: dict[str, Any], source: str) -> dict[str, Tensor]:
+    """The named tensors of a checkpoint, which may be wrapped once, without the prefix of a parallel model.
+
+    Raises:
+        UserError: there are none.
+    """
+    inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), dict)), content)
+    if not inner or not all(isinstance(value, Tensor) for value in inner.values()):
+        raise UserError(f"{source}: holds no state dict; expected names and tensors")
+    return {str(name).removeprefix("module."): tensor for name, tensor in inner.items()}
 
 
 def load_strictly(model: nn.Module, tensors: dict[str, Tensor], source: str) -> None:

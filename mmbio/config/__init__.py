@@ -1,16 +1,20 @@
 """Settings, a file for each system. Free of torch, so that the command line answers at once."""
 
+from mmbio.config.cpcprot import CPCProtConfig, CPCProtRecipe
 from mmbio.config.data import TextConfig
 from mmbio.config.esm import ESM1bConfig, ESM1bRecipe, ESM2Config, ESM2Recipe
 from mmbio.config.mask import TokenMaskConfig
 from mmbio.config.molformer import MolFormerConfig, MolFormerRecipe
 from mmbio.config.smiles_bert import SmilesBertConfig, SmilesBertRecipe
+from mmbio.config.tape import TapeConfig, TapeRecipe
 
-Recipe = ESM1bRecipe | ESM2Recipe | MolFormerRecipe | SmilesBertRecipe
+Recipe = CPCProtRecipe | ESM1bRecipe | ESM2Recipe | MolFormerRecipe | SmilesBertRecipe | TapeRecipe
 
 RECIPES: dict[str, type[Recipe]] = {
+    "cpcprot": CPCProtRecipe,
     "esm1b": ESM1bRecipe,
     "esm2": ESM2Recipe,
+    "tape": TapeRecipe,
     "molformer": MolFormerRecipe,
     "smiles_bert": SmilesBertRecipe,
 }
@@ -18,6 +22,8 @@ RECIPES: dict[str, type[Recipe]] = {
 
 __all__ = [
     "RECIPES",
+    "CPCProtConfig",
+    "CPCProtRecipe",
     "ESM1bConfig",
     "ESM1bRecipe",
     "ESM2Config",
@@ -27,6 +33,8 @@ __all__ = [
     "Recipe",
     "SmilesBertConfig",
     "SmilesBertRecipe",
+    "TapeConfig",
+    "TapeRecipe",
     "TextConfig",
     "TokenMaskConfig",
 ]

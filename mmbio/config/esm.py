@@ -58,7 +58,7 @@ class ESM2Recipe:
 
     system: Literal["esm2"] = "esm2"
     """The system this recipe trains."""
-    data: str = "demo_proteins"
+    data: str = "genome"
     """What to train on: a built-in set, or layout:path; several joined by +. `mmbio list --data` names the layouts."""
     text: TextConfig = field(default_factory=TextConfig)
     model: ESM2Config = field(default_factory=ESM2Config)
@@ -73,7 +73,7 @@ class ESM1bRecipe:
 
     system: Literal["esm1b"] = "esm1b"
     """The system this recipe trains."""
-    data: str = "demo_proteins"
+    data: str = "genome"
     """What to train on: a built-in set, or layout:path; several joined by +. `mmbio list --data` names the layouts."""
     text: TextConfig = field(default_factory=TextConfig)
     model: ESM1bConfig = field(default_factory=ESM1bConfig)

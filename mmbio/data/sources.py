@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from core.config import did_you_mean
 from core.errors import UserError
+from mmbio.data.clean_ec import clean_ec
+from mmbio.data.csv_file import csv_file
 from mmbio.data.fasta import fasta
+from mmbio.data.flip import flip_values
+from mmbio.data.flip_residues import LIGANDS, flip_bind, flip_conservation, flip_ss
+from mmbio.data.genome import genome
 from mmbio.data.moleculenet import moleculenet
+from mmbio.data.multiloc import multiloc, multiloc_independent
+from mmbio.data.nci_properties import nci_properties
 from mmbio.data.sets import LabelledSequences, SequenceSet, trained_on
 from mmbio.data.smiles import moses, nci, smiles
+from mmbio.data.tape import tape
 
 Loaded = Any  # SequenceSet, LabelledSequences, and what other layouts give
 
 LAYOUTS: dict[str, tuple[Callable[[str], Loaded], str]] = {
+    "genome": (lambda path: genome(), "2,100 proteins of a bacterium that pyhmmer comes with; needs no path"),
     "fasta": (fasta, "FASTA file, plain or .gz, or a folder of them; a bad record is an error"),
     "fasta_skip": (lambda path: fasta(path, skip=True), "the same; bad records are left out and counted"),
     "smiles": (
@@ -30,17 +39,39 @@ LAYOUTS: dict[str, tuple[Callable[[str], Loaded], str]] = {
         lambda path: smiles(path, skip=True, respell=True),
         "the same, canonical; bad lines are left out and counted",
     ),
-    "nci": (nci, "5,000 molecules that come with rdkit"),
+    "nci": (nci, "5,000 molecules that come with rdkit; needs no path"),
+    "nci_properties": (lambda path: nci_properties(), "the same with logP, TPSA and QED, as rdkit computes them"),
     "moses": (moses, "folder of MOSES: train.csv and test.csv, plain or .gz"),
     "moleculenet": (moleculenet, "a file of MoleculeNet, known by its name (bbbp.csv.gz); scaffold split 8:1:1"),
     "moleculenet_random": (
         lambda path: moleculenet(path, random_seed=0),
         "the same; scaffolds in random order, drawn once for all",
     ),
+    "tape": (
+        tape,
+        "folder of one of TAPE's tasks in JSON (secondary_structure_train.json, ...), or one of its test files",
+    ),
+    "csv": (csv_file, "any table: path.csv,text=COLUMN,label=COLUMN,task=values,split=COLUMN,kind=protein"),
+    "flip_gb1": (flip_values, "FLIP: the fitness of GB1 (or AAV), the CSV file of a split"),
+    "flip_meltome": (flip_values, "FLIP: melting temperatures, a CSV file"),
+    "flip_ss": (flip_ss, "FLIP: secondary structure of residues, the folder"),
+    "flip_ss_all": (lambda path: flip_ss(path, masked=False), "the same, residues without coordinates scored as coil"),
+    "flip_conservation": (flip_conservation, "FLIP: conservation of residues, the folder"),
+    "flip_bind": (flip_bind, "FLIP: residues that bind any ligand, the folder or the file of a split"),
+    **{
+        f"flip_bind_{ligand}": (
+            lambda path, ligand=ligand: flip_bind(path, ligand),
+            f"the same, ligands of kind {ligand}",
+        )
+        for ligand in LIGANDS
+    },
+    "clean_ec": (clean_ec, "CLEAN: first digits of EC numbers, a folder with split10.csv and new.csv"),
+    "multiloc": (multiloc, "locations in the cell, a folder with a FASTA file for each"),
+    "multiloc_independent": (multiloc_independent, "the folder of MultiLoc, its second set as test"),
 }
 """Loaders by name, with a description."""
 
-WITHOUT_PATH: tuple[str, ...] = ("nci",)
+WITHOUT_PATH: tuple[str, ...] = ("genome", "nci", "nci_properties")
 """Layouts that are built in."""
 
 
@@ -63,22 +94,30 @@ def load(source: str) -> Loaded:
 def load_texts(source: str) -> SequenceSet:
     """Sequences to learn from, of one source or of several joined by ``+``; of equal sequences the first stays.
 
-    Labelled sets give their training part, and their validation part as held out.
+    Labelled sets give their training part, and their validation part as held out; a sequence that is in the test part of
+    one is left out of all.
 
     Raises:
         UserError: as :func:`load`, data that is no sequences, or proteins together with molecules.
     """
-    sets = []
+    sets: list[SequenceSet] = []
+    tests: set[str] = set()
     for word in source.split("+"):
         data = load(word)
         if not isinstance(data, SequenceSet | LabelledSequences):
             raise UserError(f"data {word!r}: no set of sequences; `mmbio list --data` says what each layout is")
         sets.append(trained_on(data))
-    return join_sets(sets) if len(sets) > 1 else sets[0]
+        if isinstance(data, LabelledSequences):
+            tests |= {data.texts[i] for i in data.test}
+    return join_sets(sets, tests) if len(sets) > 1 else sets[0]
 
 
-def join_sets(sets: list[SequenceSet]) -> SequenceSet:
-    """Several sets as one, without those sequences that are there already; what is held out of one is held out of all."""
+def join_sets(sets: list[SequenceSet], without: Collection[str] = ()) -> SequenceSet:
+    """Several sets as one, without those sequences that are there already; what is held out of one is held out of all.
+
+    Args:
+        without: sequences to leave out.
+    """
     if len({data.kind for data in sets}) > 1:
         raise UserError(f"{'+'.join(data.name for data in sets)}: proteins and molecules; expected one of them")
     kept: dict[str, int] = {}
@@ -86,11 +125,12 @@ def join_sets(sets: list[SequenceSet]) -> SequenceSet:
     for data in sets:
         held |= {data.texts[i] for i in data.held_out}
         for text in data.texts:
-            kept.setdefault(text, len(kept))
+            if text not in without:
+                kept.setdefault(text, len(kept))
     return SequenceSet(
         "+".join(data.name for data in sets),
         sets[0].kind,
         tuple(kept),
-        held_out=tuple(sorted(kept[text] for text in held)),
+        held_out=tuple(sorted(kept[text] for text in held if text in kept)),
         skipped=tuple(line for data in sets for line in data.skipped),
     )

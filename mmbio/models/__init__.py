@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.config import did_you_mean
 from core.errors import UserError
 from core.saving import MODEL, describe, resolve
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 def classes() -> tuple[type, ...]:
     """All models of mmbio; each has a configuration of its own kind."""
+    from mmbio.models.cpcprot import CPCProt
     from mmbio.models.esm1b import ESM1b
     from mmbio.models.esm2 import ESM2
     from mmbio.models.molformer import MolFormer
     from mmbio.models.smiles_bert import SmilesBert
+    from mmbio.models.tape import Tape
 
-    return (ESM1b, ESM2, MolFormer, SmilesBert)
+    return (CPCProt, ESM1b, ESM2, MolFormer, SmilesBert, Tape)
+
+
+def converters() -> dict[type, Callable[[dict[str, Tensor], Any], dict[str, Tensor]]]:
+    """Models whose official state dicts `mmbio convert` takes: functions from official names and our model to our names."""
+    from mmbio.models import esm_official
+    from mmbio.models.esm1b import ESM1b
+    from mmbio.models.esm2 import ESM2
+
+    return {
+        ESM1b: esm_official.from_official,
+        ESM2: esm_official.from_official,
+    }
 
 
 def new_model(config: Any) -> Any:

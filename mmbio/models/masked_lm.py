@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from core.errors import UserError
 from core.losses import cross_entropy
 from core.masked_model import MaskedModel, Objective
 from core.masking import Mask
@@ -70,13 +71,23 @@ class MaskedLM(Pretrained, MaskedModel):
         return Corruption(self.vocabulary.mask_id, self.vocabulary.drawn_ids, config.mask_share, config.random_share)
 
     def draw_mask(self, batch: Sequences, randomness: Randomness = None) -> TokenMask:
-        """Which tokens are hidden and what is read in their place; special tokens are neither hidden nor drawn."""
+        """Which tokens are hidden and what is read in their place; special tokens are neither hidden nor drawn.
+
+        Raises:
+            UserError: no sequence of the batch has two tokens that may be hidden, of which one stays visible.
+        """
         config, ids, offsets = self.masking, batch.ids.cpu(), batch.offsets.cpu()
         usable = self.vocabulary.hideable_ids[ids]
         if config.kind == "span":
-            return span_tokens(ids, offsets, usable, config.ratio, self.corruption, randomness, config.span_stop)
-        draw = random_tokens if config.kind == "random" else contiguous_tokens
-        return draw(ids, offsets, usable, config.ratio, self.corruption, randomness)
+            mask = span_tokens(ids, offsets, usable, config.ratio, self.corruption, randomness, config.span_stop)
+        else:
+            draw = random_tokens if config.kind == "random" else contiguous_tokens
+            mask = draw(ids, offsets, usable, config.ratio, self.corruption, randomness)
+        if not len(mask.written):
+            raise UserError(
+                f"a batch of {len(batch)} sequence(s) without two residues that masks may hide; leave such sequences out"
+            )
+        return mask
 
     def encode(self, batch: Sequences) -> Tensor:
         """Features of all tokens, nothing hidden but what the ids say: (T, C)."""

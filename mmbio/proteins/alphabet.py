@@ -44,3 +44,18 @@ ESM = Vocabulary(
     hideable=(*STANDARD, *"BUZO"),
 )
 """33 tokens; masks hide letters but X, random replacements are the twenty amino acids."""
+
+# The order of songlab-cal/tape, which CPCProt shares; it has O and U and no J.
+IUPAC = Vocabulary(
+    name="IUPAC",
+    tokens=("<pad>", "<mask>", "<cls>", "<sep>", "<unk>", *"ABCDEFGHIKLMNOPQRSTUVWXYZ"),
+    split=clean,
+    mask="<mask>",
+    pad="<pad>",
+    begin="<cls>",
+    end="<sep>",
+    unknown="<unk>",
+    drawn=STANDARD,
+    hideable=(*STANDARD, *"BUZO"),
+)
+"""30 tokens; masks and replacements as for :data:`ESM`."""

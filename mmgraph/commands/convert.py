@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 
 def convert(checkpoint: str, recipe: str, out: str | None = None) -> None:
@@ -22,7 +16,7 @@ def convert(checkpoint: str, recipe: str, out: str | None = None) -> None:
         out: folder to write model.json and weights.safetensors to; RECIPE-official where none is given.
     """
     from core.cli.recipes import build_recipe, find_recipe, kind_of
-    from core.saving import load_foreign, load_strictly
+    from core.saving import load_foreign, load_strictly, state_dict_of
     from mmgraph.config import RECIPES
     from mmgraph.models import converters, new_model
 
@@ -45,17 +39,3 @@ def convert(checkpoint: str, recipe: str, out: str | None = None) -> None:
     load_strictly(model, weights, checkpoint)
     model.save_pretrained(folder)
     print(f"{folder}: {type(model).__name__}, {sum(p.numel() for p in model.parameters()):,} parameters")
-
-
-def state_dict_of(content: dict[str, Any], source: str) -> dict[str, Tensor]:
-    """The named tensors of a checkpoint, which may be wrapped once, without the prefix of a parallel model.
-
-    Raises:
-        UserError: there are none.
-    """
-    import torch
-
-    inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), dict)), content)
-    if not inner or not all(isinstance(value, torch.Tensor) for value in inner.values()):
-        raise UserError(f"{source}: holds no state dict; expected names and tensors")
-    return {str(name).removeprefix("module."): tensor for name, tensor in inner.items()}

@@ -1,0 +1,94 @@
+"""`mmbio convert`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from core.errors import UserError
+
+
+def convert(
+    checkpoint: str,
+    recipe: str | None = None,
+    contacts: str | None = None,
+    heads: int | None = None,
+    out: str | None = None,
+) -> None:
+    """Weights of an official repository as a folder of ours.
+
+    Args:
+        checkpoint: the official file; it is read without executing what it holds.
+        recipe: a recipe whose section ``model`` describes the network; files of ESM-1b, ESM-1v and ESM-2 say it themselves.
+        contacts: the official file with the regression of contacts (-contact-regression.pt), of ESM.
+        heads: attention heads, where an ESM file without recipe does not say.
+        out: folder to write model.json and weights.safetensors to; that of the file's name with -official where none is given.
+    """
+    from core.saving import load_foreign
+
+    folder = Path(out or f"{Path(checkpoint).stem}-official")
+    if folder.is_file() or (folder.exists() and any(folder.iterdir())):
+        raise UserError(f"{folder}: exists and is not empty; name another folder")
+    content = load_foreign(checkpoint)
+    model = _by_itself(content, checkpoint, heads) if recipe is None else _by_recipe(content, checkpoint, recipe)
+    head = _contacts(model, content, checkpoint, contacts)
+    model.save_pretrained(folder)
+    if head is not None:
+        head.save(folder)
+    said = "" if head is None else ", with its regression of contacts"
+    print(f"{folder}: {type(model).__name__}, {sum(p.numel() for p in model.parameters()):,} parameters{said}")
+
+
+def _by_itself(content: dict[str, Any], checkpoint: str, heads: int | None) -> Any:
+    """A model whose sizes the file tells."""
+    from mmbio.models.esm_official import load_official
+
+    try:
+        return load_official(content, checkpoint, heads)
+    except UserError as error:
+        raise UserError(f"{error}. --recipe names a recipe that describes the network of other files") from error
+
+
+def _by_recipe(content: dict[str, Any], checkpoint: str, recipe: str) -> Any:
+    """A model whose sizes a recipe tells."""
+    from core.cli.recipes import build_recipe, find_recipe, kind_of
+    from core.saving import load_strictly, state_dict_of
+    from mmbio.config import RECIPES
+    from mmbio.models import converters, new_model
+
+    found = find_recipe("mmbio", recipe)
+    model = new_model(build_recipe(found, kind_of(found, RECIPES)).model)
+    known = converters()
+    if type(model) not in known:
+        names = ", ".join(kind.__name__ for kind in known)
+        raise UserError(
+            f"{found.path}: a {type(model).__name__}, whose official weights have no converter; there is one for {names}"
+        )
+    state = state_dict_of(content, checkpoint)
+    try:
+        weights = known[type(model)](state, model)
+    except UserError as error:
+        raise UserError(f"{checkpoint}: {error}") from error
+    load_strictly(model, weights, checkpoint)
+    return model
+
+
+def _contacts(model: Any, content: dict[str, Any], checkpoint: str, contacts: str | None) -> Any | None:
+    """The regression of contacts in a file of its own, or beside the weights; None where there is none."""
+    from core.saving import load_foreign, state_dict_of
+    from mmbio.contacts import ContactHead
+    from mmbio.models.esm1b import ESM1b
+    from mmbio.models.esm2 import ESM2
+    from mmbio.models.esm_official import plain_names
+
+    if not isinstance(model, ESM1b | ESM2):
+        if contacts is not None:
+            raise UserError(f"--contacts {contacts}: a {type(model).__name__} has no regression of contacts")
+        return None
+    source = contacts or checkpoint
+    found = plain_names(state_dict_of(load_foreign(contacts) if contacts else content, source)).contacts
+    if found is None:
+        if contacts is not None:
+            raise UserError(f"{contacts}: no contact_head.regression in it; expected a file ...-contact-regression.pt")
+        return None
+    return ContactHead.of(*found, model.config.depth * model.config.heads, source)
