@@ -128,9 +128,9 @@ def test_moleculenet_is_kept_character_for_character(shared: Path) -> None:
     vocabulary, seen = smiles_vocabulary(()), 0
     for file in sorted((shared / "data/moleculenet").glob("*.csv.gz")):
         with gzip.open(file, "rt") as lines:
-            texts = [row[0] for row in csv.reader(lines)][1:20_001]
+            texts = [row[0] for row in csv.reader(lines)][1:8_001]
         assert all("".join(split_atoms(text)) == "".join(split_molformer(text)) == text for text in texts)
         unknown = sum(vocabulary.token_ids(text).count(SPECIAL.index("<unk>")) for text in texts)
         assert unknown / sum(map(len, texts)) < 2e-3, file.name
         seen += len(texts)
-    assert seen > 60_000
+    assert seen > 50_000
