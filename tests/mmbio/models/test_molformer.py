@@ -141,7 +141,8 @@ def test_a_mask_replays_in_training_mode() -> None:
     model = MolFormer(dataclasses.replace(TINY, dropout=0.0, embedding_dropout=0.0)).train()
     batch = smiles(model, "CCOC(=O)c1ccccc1", "CCN")
     mask, other = model.draw_mask(batch, generator(0)), model.draw_mask(batch, generator(1))
-    assert mask.omega is not None and mask.omega.shape == (2, 12, 8)
+    assert mask.omega is not None
+    assert mask.omega.shape == (2, 12, 8)
     assert torch.equal(model(batch, mask).loss, model(batch, mask).loss)
     assert not torch.equal(mask.omega, other.omega)
     again = MolFormerMask(mask.hidden, mask.offsets, mask.written, other.omega)
