@@ -46,6 +46,9 @@ def _typed(name: str, usage: str, text: str) -> Command:
 COMMANDS = [
     Command("list", "[GLOB]", "recipes with paper, parameters, data", lambda w: list_command("mmbio", w, layouts)),
     _words("pretrain", "RECIPE", "train a recipe; leaves a run folder with report.html"),
+    _typed("probe", "RUN --data ...", "score frozen features beside controls; perplexity where there are no labels"),
+    _words("finetune", "RUN --data ...", "train on labelled data; the epoch is selected on validation data"),
+    _words("embed", "RUN INPUT... -o x.npz", "features of sequences or residues of your own files"),
     Command("check", "", "what is installed, and on which devices", lambda w: call(check, "mmbio check", w)),
 ]
 

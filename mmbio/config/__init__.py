@@ -2,7 +2,9 @@
 
 from mmbio.config.data import TextConfig
 from mmbio.config.esm import ESM1bConfig, ESM1bRecipe, ESM2Config, ESM2Recipe
+from mmbio.config.finetune import SequenceFinetuneRecipe, SequencePredictorConfig
 from mmbio.config.mask import TokenMaskConfig
+from mmbio.config.probes import ResidueProbeConfig
 
 Recipe = ESM1bRecipe | ESM2Recipe
 
@@ -19,6 +21,9 @@ __all__ = [
     "ESM2Config",
     "ESM2Recipe",
     "Recipe",
+    "ResidueProbeConfig",
+    "SequenceFinetuneRecipe",
+    "SequencePredictorConfig",
     "TextConfig",
     "TokenMaskConfig",
 ]

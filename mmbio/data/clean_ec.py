@@ -77,6 +77,8 @@ def first_digits(numbers: str, where: str) -> set[int]:
     for number in numbers.split(";"):
         first = number.strip().split(".")[0]
         if first not in tuple("1234567"):
-            raise UserError(f"{where}: EC number {number.strip()!r}; expected one that begins with 1 to 7, such as 3.5.2.6")
+            raise UserError(
+                f"{where}: EC number {number.strip()!r}; expected one that begins with 1 to 7, such as 3.5.2.6"
+            )
         found.add(int(first))
     return found

@@ -164,6 +164,8 @@ def _parts(table: TextTable, columns: Columns, rows: list[int]) -> list[str]:
     for row in rows:
         part = part_named(split[row], table.where(row))
         if chooses[row].lower() not in (*MISSING, "0", "false", "1", "true"):
-            raise UserError(f"{table.where(row)}: {columns.validation} {chooses[row]!r}; expected True, False or nothing")
+            raise UserError(
+                f"{table.where(row)}: {columns.validation} {chooses[row]!r}; expected True, False or nothing"
+            )
         found.append("validation" if part == "train" and chooses[row].lower() in ("1", "true") else part)
     return found

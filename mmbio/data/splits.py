@@ -73,4 +73,3 @@ def drawn(alike: Sequence[Hashable], share: float, seed: int) -> NDArray[np.int6
             taken.append(number)
             count += members[number]
     return np.flatnonzero(np.isin(group, taken))
-

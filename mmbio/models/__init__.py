@@ -14,8 +14,9 @@ def classes() -> tuple[type, ...]:
     """All models of mmbio; each has a configuration of its own kind."""
     from mmbio.models.esm1b import ESM1b
     from mmbio.models.esm2 import ESM2
+    from mmbio.models.predictor import SequencePredictor
 
-    return (ESM1b, ESM2)
+    return (ESM1b, ESM2, SequencePredictor)
 
 
 def new_model(config: Any) -> Any:

@@ -43,8 +43,8 @@ def main(words: list[str]) -> None:
 
 def _finetune(run: str, settings: FinetuneRecipe, options: dict, out: Path) -> None:
     from core.evaluation.metrics import mean_std
+    from core.training.pretrained import seed_folders
     from mmgraph.finetune import finetune
-    from mmgraph.runs import seed_folders
 
     folders = seed_folders(run)
     scores = []
