@@ -71,10 +71,10 @@ def score_part(model: SequencePredictor, data: LabelledSequences, part: NDArray[
         return {"accuracy": accuracy(*pair), "mean_class_accuracy": mean_class_accuracy(*pair)}
     if data.task == "binary":
         return {"roc_auc": roc_auc(rows, labels)}
-    known = [k for k in range(labels.shape[1]) if not np.isnan(labels[:, k]).all()]
+    columns = [k for k in range(labels.shape[1]) if not np.isnan(labels[:, k]).all()]
     scale = model.scale.cpu().numpy()
     return {
-        "spearman": float(np.mean([spearman(rows[:, k], labels[:, k]) for k in known])),
-        "rmse": float(np.mean([rmse(rows[:, k], labels[:, k]) for k in known])),
-        "negative_error": -rmse(rows[:, known] / scale[known], labels[:, known] / scale[known]),
+        "spearman": float(np.mean([spearman(rows[:, k], labels[:, k]) for k in columns])),
+        "rmse": float(np.mean([rmse(rows[:, k], labels[:, k]) for k in columns])),
+        "negative_error": -rmse(rows[:, columns] / scale[columns], labels[:, columns] / scale[columns]),
     }

@@ -41,6 +41,8 @@ class ProbeSettings(NamedTuple):
     residues: ResidueProbeConfig = ResidueProbeConfig()
 
 
+DEFAULTS = ProbeSettings()
+
 Evaluation = Callable[[Sequence[Any], Any, ProbeSettings], list[ProbeRow]]
 """Called with models, one a pretraining seed, data and settings."""
 
@@ -58,13 +60,12 @@ def evaluation_of(data: Any) -> Evaluation:
     raise UserError(f"{type(data).__name__}: no models are evaluated on such data")
 
 
-def probe_rows(models: Sequence[Any], data: Any, settings: ProbeSettings | None = None) -> list[ProbeRow]:
+def probe_rows(models: Sequence[Any], data: Any, settings: ProbeSettings = DEFAULTS) -> list[ProbeRow]:
     """Scores of pretrained models, one a seed, and, unless switched off, of controls: the network untrained, raw features.
 
     Raises:
         UserError: data that these models cannot be evaluated on, or an unknown method.
     """
-    settings = settings or ProbeSettings()
     known = CLASS_METHODS if isinstance(data, LabelledSequences) and data.task == "classes" else ()
     for method in settings.methods:
         if method not in known:
@@ -82,7 +83,7 @@ def subjects(models: Sequence[Any], controls: bool) -> list[tuple[str, list[Any]
 
 
 def probe_sequence_rows(
-    models: Sequence[Any], data: LabelledSequences, settings: ProbeSettings = ProbeSettings()
+    models: Sequence[Any], data: LabelledSequences, settings: ProbeSettings = DEFAULTS
 ) -> list[ProbeRow]:
     """Probes of features of whole sequences: classes, values or yes-or-no questions."""
     features = [
@@ -114,7 +115,7 @@ def probe_sequences(features: np.ndarray, data: LabelledSequences, method: str, 
 
 
 def probe_residue_rows(
-    models: Sequence[Any], data: LabelledSequences, settings: ProbeSettings = ProbeSettings()
+    models: Sequence[Any], data: LabelledSequences, settings: ProbeSettings = DEFAULTS
 ) -> list[ProbeRow]:
     """A linear layer on features of residues; raw features are the residue, and a window of 17 around it."""
     rows = []
@@ -133,9 +134,7 @@ def probe_residue_rows(
     return rows
 
 
-def perplexity_rows(
-    models: Sequence[Any], data: SequenceSet, settings: ProbeSettings = ProbeSettings()
-) -> list[ProbeRow]:
+def perplexity_rows(models: Sequence[Any], data: SequenceSet, settings: ProbeSettings = DEFAULTS) -> list[ProbeRow]:
     """How well hidden tokens of sequences are told, all of them or those that the data holds out.
 
     Masks are those of training, always the same ones. The control beside the untrained network is the frequencies of the

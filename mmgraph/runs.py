@@ -8,7 +8,6 @@ from typing import Any
 
 from core.config import from_dict
 from core.devices import move_to
-from core.errors import UserError
 from core.saving import resolve
 from core.training.run import RunFolder
 from mmgraph.config import GraphProbeConfig, NodeProbeConfig, SamplingConfig

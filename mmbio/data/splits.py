@@ -56,7 +56,7 @@ def complete(named: Sequence[str], alike: Sequence[Hashable]) -> Parts:
     for part, seed in (("test", 1), ("validation", 2)):
         if not (labels == part).any():
             train = np.flatnonzero(labels == "train")
-            labels[train[drawn([alike[i] for i in train], SHARE, seed)]] = part
+            labels[train[drawn([alike[i] for i in train.tolist()], SHARE, seed)]] = part
     return Parts(*(np.flatnonzero(labels == part) for part in ("train", "validation", "test")))
 
 

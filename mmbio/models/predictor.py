@@ -28,6 +28,8 @@ class SequencePredictor(Pretrained, nn.Module):
     """
 
     Config = SequencePredictorConfig
+    shift: Tensor
+    scale: Tensor
 
     def __init__(self, config: SequencePredictorConfig) -> None:
         super().__init__()
