@@ -65,7 +65,8 @@ def drawn(alike: Sequence[Hashable], share: float, seed: int) -> NDArray[np.int6
 
     A group that would make the part larger than one and a half times its share is left where it is.
     """
-    group = np.unique([str(key) for key in alike], return_inverse=True)[1]
+    numbers: dict[Hashable, int] = {}
+    group = np.array([numbers.setdefault(key, len(numbers)) for key in alike])
     members = np.bincount(group)
     wanted, taken, count = max(1, round(share * len(alike))), [], 0
     for number in np.random.default_rng(seed).permutation(len(members)):
