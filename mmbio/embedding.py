@@ -24,9 +24,10 @@ IN_MEMORY = 2**31
 
 
 class Piece(NamedTuple):
-    """A window of one of the sequences, as ids with begin and end around it."""
+    """A window of one of the sequences, as ids with begin and end around it; ``whole`` is the length of the sequence."""
 
     sequence: int
+    whole: int
     window: Window
     ids: Tensor
 
@@ -51,8 +52,8 @@ def embed_sequences(model: Any, texts: Sequence[str], tokens: int = BATCH_TOKENS
             if found is None:
                 found = np.zeros((len(texts), features.shape[1]), np.float32)
             for piece, row in zip(some, features, strict=True):
-                window, whole = piece.window, len_of(model, texts[piece.sequence])
-                found[piece.sequence] += row * ((window.last - window.first) / max(whole, 1))
+                share = (piece.window.last - piece.window.first) / max(piece.whole, 1)
+                found[piece.sequence] += row * share
     if found is None:
         raise UserError("no sequences to embed")
     return found
@@ -73,13 +74,9 @@ class ResidueFeatures:
         if shape[0] * width * 2 <= IN_MEMORY:
             self.x: NDArray[np.float16] = np.zeros(shape, np.float16)
         else:
-            self._file = tempfile.NamedTemporaryFile(prefix="mmbio-features-")  # noqa: SIM115 - lives as long as this
-            self.x = np.memmap(self._file.name, np.float16, "r+" if self._grow(shape) else "w+", shape=shape)
+            self._file = tempfile.NamedTemporaryFile(prefix="mmbio-features-")  # noqa: SIM115 - it lives as long as this
+            self.x = np.memmap(self._file.name, np.float16, "w+", shape=shape)
         self.mean, self.deviation = np.zeros(width, np.float32), np.ones(width, np.float32)
-
-    def _grow(self, shape: tuple[int, int]) -> bool:
-        self._file.truncate(shape[0] * shape[1] * 2)
-        return True
 
     def __len__(self) -> int:
         """Number of sequences."""
@@ -115,10 +112,11 @@ def embed_residues(model: Any, texts: Sequence[str], tokens: int = BATCH_TOKENS)
     Raises:
         UserError: a text that the vocabulary cannot read, or features that are not finite in half precision.
     """
-    lengths = [len_of(model, text) for text in texts]
     found: ResidueFeatures | None = None
+    cut = pieces(model, texts)
+    lengths = list({piece.sequence: piece.whole for piece in cut}.values())
     with evaluated(model) as device:
-        for some in batches(pieces(model, texts), tokens):
+        for some in batches(cut, tokens):
             batch = batch_of(some).to(device)
             features = model.encode(batch)[model.own_tokens(batch)].to(torch.float16).cpu()
             if not bool(features.isfinite().all()):
@@ -141,11 +139,6 @@ def own_longest(model: Any) -> int | None:
     return None if model.longest is None else model.longest - model.vocabulary.around
 
 
-def len_of(model: Any, text: str) -> int:
-    """Tokens of a text."""
-    return len(model.vocabulary.token_ids(text))
-
-
 def pieces(model: Any, texts: Sequence[str]) -> list[Piece]:
     """Texts as windows that fit into a model.
 
@@ -159,7 +152,7 @@ def pieces(model: Any, texts: Sequence[str]) -> list[Piece]:
         except UserError as error:
             raise UserError(f"sequence {number}: {error}") from error
         for window in windows(len(ids), own_longest(model)):
-            found.append(Piece(number, window, model.vocabulary.wrap(ids[window.begin : window.end])))
+            found.append(Piece(number, len(ids), window, model.vocabulary.wrap(ids[window.begin : window.end])))
     return found
 
 

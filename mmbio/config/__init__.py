@@ -3,8 +3,10 @@
 from mmbio.config.cpcprot import CPCProtConfig, CPCProtRecipe
 from mmbio.config.data import TextConfig
 from mmbio.config.esm import ESM1bConfig, ESM1bRecipe, ESM2Config, ESM2Recipe
+from mmbio.config.finetune import SequenceFinetuneRecipe, SequencePredictorConfig
 from mmbio.config.mask import TokenMaskConfig
 from mmbio.config.molformer import MolFormerConfig, MolFormerRecipe
+from mmbio.config.probes import ResidueProbeConfig
 from mmbio.config.smiles_bert import SmilesBertConfig, SmilesBertRecipe
 from mmbio.config.tape import TapeConfig, TapeRecipe
 
@@ -31,6 +33,9 @@ __all__ = [
     "MolFormerConfig",
     "MolFormerRecipe",
     "Recipe",
+    "ResidueProbeConfig",
+    "SequenceFinetuneRecipe",
+    "SequencePredictorConfig",
     "SmilesBertConfig",
     "SmilesBertRecipe",
     "TapeConfig",

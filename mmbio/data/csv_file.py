@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,12 +77,11 @@ def csv_file(word: str) -> SequenceSet | LabelledSequences:
 
 
 def _with(columns: Columns, key: str, value: str, word: str) -> Columns:
-    if key == "label":
-        return replace(columns, labels=(*columns.labels, value))
     for name, known in (("kind", get_args(Kind)), ("task", get_args(Task))):
         if key == name and value not in known:
             raise UserError(f"data csv:{word}: {key} {value!r}; expected one of {', '.join(known)}")
-    return replace(columns, **{key: value})
+    changed: dict[str, Any] = {"labels": (*columns.labels, value)} if key == "label" else {key: value}
+    return replace(columns, **changed)
 
 
 def labelled_table(table: TextTable, columns: Columns, name: str) -> SequenceSet | LabelledSequences:
@@ -131,7 +130,7 @@ def residue_classes(labels: list[str]) -> tuple[tuple[NDArray[np.integer], ...],
 
 def _labels(table: TextTable, columns: Columns) -> tuple[list, list[bool]]:
     """Label of every row (a text, or numbers), and whether it has none at all."""
-    task: Literal["classes", "values", "binary", "residues"] | None = columns.task
+    task = columns.task
     if task is None:
         return [None] * len(table.rows), [False] * len(table.rows)
     if task in ("classes", "residues"):

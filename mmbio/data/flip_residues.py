@@ -100,6 +100,8 @@ def residue_set(
 
 
 def _split_file(path: Path, split: str) -> Path:
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder")
     if not path.is_dir():
         return path
     folder = path / "splits" if (path / "splits").is_dir() else path

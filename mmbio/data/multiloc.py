@@ -84,7 +84,7 @@ def multiloc(path: str) -> LabelledSequences:
     found = Located(Path(path))
     clusters = cluster(found.texts, found.links)
     parts = np.full(len(found.texts), "train", dtype="<U10")
-    first = {number: place for number, place in zip(clusters[::-1], found.places[::-1], strict=True)}
+    first = dict(zip(clusters[::-1], found.places[::-1], strict=True))
     home = np.array([first[number] for number in clusters])
     for place in sorted(set(found.places)):
         here = np.flatnonzero(home == place)
@@ -127,9 +127,19 @@ def _labelled(
     if len(classes) < 2:
         raise UserError(f"{path}: one location; expected a FASTA file for each of several")
     labels = np.array([classes.index(place) for place in places], dtype=np.int64)
-    indices = [np.flatnonzero(parts == part) for part in ("train", "validation", "test")]
+    train, validation, test = (np.flatnonzero(parts == part) for part in ("train", "validation", "test"))
     return LabelledSequences(
-        path, "protein", tuple(texts), "classes", labels, *indices, classes, tuple(names), tuple(skipped)
+        path,
+        "protein",
+        tuple(texts),
+        "classes",
+        labels,
+        train,
+        validation,
+        test,
+        classes,
+        tuple(names),
+        tuple(skipped),
     )
 
 

@@ -89,6 +89,8 @@ class LabelledSequences:
         if len(np.unique(every)) < len(every):
             raise UserError(f"{self.name}: a sequence is in two of train, validation and test, or twice in one")
         if self.task == "residues":
+            if self.kind != "protein":
+                raise UserError(f"{self.name}: classes of residues of {self.kind}s; expected proteins")
             for number, (text, label) in enumerate(zip(self.texts, self.labels, strict=True)):
                 if len(text) != len(label):
                     raise UserError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 from core.config import did_you_mean
@@ -59,10 +60,7 @@ LAYOUTS: dict[str, tuple[Callable[[str], Loaded], str]] = {
     "flip_conservation": (flip_conservation, "FLIP: conservation of residues, the folder"),
     "flip_bind": (flip_bind, "FLIP: residues that bind any ligand, the folder or the file of a split"),
     **{
-        f"flip_bind_{ligand}": (
-            lambda path, ligand=ligand: flip_bind(path, ligand),
-            f"the same, ligands of kind {ligand}",
-        )
+        f"flip_bind_{ligand}": (partial(flip_bind, ligand=ligand), f"the same, ligands of kind {ligand}")
         for ligand in LIGANDS
     },
     "clean_ec": (clean_ec, "CLEAN: first digits of EC numbers, a folder with split10.csv and new.csv"),

@@ -56,7 +56,7 @@ def complete(named: Sequence[str], alike: Sequence[Hashable]) -> Parts:
     for part, seed in (("test", 1), ("validation", 2)):
         if not (labels == part).any():
             train = np.flatnonzero(labels == "train")
-            labels[train[drawn([alike[i] for i in train], SHARE, seed)]] = part
+            labels[train[drawn([alike[i] for i in train.tolist()], SHARE, seed)]] = part
     return Parts(*(np.flatnonzero(labels == part) for part in ("train", "validation", "test")))
 
 
@@ -65,7 +65,8 @@ def drawn(alike: Sequence[Hashable], share: float, seed: int) -> NDArray[np.int6
 
     A group that would make the part larger than one and a half times its share is left where it is.
     """
-    group = np.unique([str(key) for key in alike], return_inverse=True)[1]
+    numbers: dict[Hashable, int] = {}
+    group = np.array([numbers.setdefault(key, len(numbers)) for key in alike])
     members = np.bincount(group)
     wanted, taken, count = max(1, round(share * len(alike))), [], 0
     for number in np.random.default_rng(seed).permutation(len(members)):

@@ -20,10 +20,11 @@ def classes() -> tuple[type, ...]:
     from mmbio.models.esm1b import ESM1b
     from mmbio.models.esm2 import ESM2
     from mmbio.models.molformer import MolFormer
+    from mmbio.models.predictor import SequencePredictor
     from mmbio.models.smiles_bert import SmilesBert
     from mmbio.models.tape import Tape
 
-    return (CPCProt, ESM1b, ESM2, MolFormer, SmilesBert, Tape)
+    return (CPCProt, ESM1b, ESM2, MolFormer, SequencePredictor, SmilesBert, Tape)
 
 
 def converters() -> dict[type, Callable[[dict[str, Tensor], Any], dict[str, Tensor]]]:
