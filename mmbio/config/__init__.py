@@ -1,14 +1,16 @@
 """Settings, a file for each system. Free of torch, so that the command line answers at once."""
 
+from mmbio.config.abbert import AbBERTConfig, AbBERTRecipe
 from mmbio.config.cpcprot import CPCProtConfig, CPCProtRecipe
 from mmbio.config.data import TextConfig
 from mmbio.config.esm import ESM1bConfig, ESM1bRecipe, ESM2Config, ESM2Recipe
 from mmbio.config.mask import TokenMaskConfig
 from mmbio.config.tape import TapeConfig, TapeRecipe
 
-Recipe = CPCProtRecipe | ESM1bRecipe | ESM2Recipe | TapeRecipe
+Recipe = AbBERTRecipe | CPCProtRecipe | ESM1bRecipe | ESM2Recipe | TapeRecipe
 
 RECIPES: dict[str, type[Recipe]] = {
+    "abbert": AbBERTRecipe,
     "cpcprot": CPCProtRecipe,
     "esm1b": ESM1bRecipe,
     "esm2": ESM2Recipe,
@@ -18,6 +20,8 @@ RECIPES: dict[str, type[Recipe]] = {
 
 __all__ = [
     "RECIPES",
+    "AbBERTConfig",
+    "AbBERTRecipe",
     "CPCProtConfig",
     "CPCProtRecipe",
     "ESM1bConfig",

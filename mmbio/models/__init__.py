@@ -12,12 +12,13 @@ from core.saving import MODEL, describe, resolve
 
 def classes() -> tuple[type, ...]:
     """All models of mmbio; each has a configuration of its own kind."""
+    from mmbio.models.abbert import AbBERT
     from mmbio.models.cpcprot import CPCProt
     from mmbio.models.esm1b import ESM1b
     from mmbio.models.esm2 import ESM2
     from mmbio.models.tape import Tape
 
-    return (CPCProt, ESM1b, ESM2, Tape)
+    return (AbBERT, CPCProt, ESM1b, ESM2, Tape)
 
 
 def new_model(config: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from core.errors import UserError
 from core.losses import cross_entropy
 from core.masked_model import MaskedModel, Objective
 from core.masking import Mask
@@ -16,6 +17,7 @@ from core.saving import Pretrained
 from core.token_masks import Corruption, TokenMask, contiguous_tokens, random_tokens, span_tokens
 from mmbio.config.mask import TokenMaskConfig
 from mmbio.layers.lm_head import LMHead
+from mmbio.region_masks import region_tokens, whole_regions
 from mmbio.sequences import Sequences, mean_of_sequences
 from mmbio.vocabulary import Vocabulary
 
@@ -70,11 +72,18 @@ class MaskedLM(Pretrained, MaskedModel):
         return Corruption(self.vocabulary.mask_id, self.vocabulary.drawn_ids, config.mask_share, config.random_share)
 
     def draw_mask(self, batch: Sequences, randomness: Randomness = None) -> TokenMask:
-        """Which tokens are hidden and what is read in their place; special tokens are neither hidden nor drawn."""
+        """Which tokens are hidden and what is read in their place; special tokens are neither hidden nor drawn.
+
+        Raises:
+            UserError: the kind of mask hides regions, and the batch has none.
+        """
         config, ids, offsets = self.masking, batch.ids.cpu(), batch.offsets.cpu()
         usable = self.vocabulary.hideable_ids[ids]
         if config.kind == "span":
             return span_tokens(ids, offsets, usable, config.ratio, self.corruption, randomness, config.span_stop)
+        if config.kind in ("regions", "whole_regions"):
+            hide = region_tokens if config.kind == "regions" else whole_regions
+            return hide(ids, offsets, usable, regions_of(batch), config.ratio, self.corruption, randomness)
         draw = random_tokens if config.kind == "random" else contiguous_tokens
         return draw(ids, offsets, usable, config.ratio, self.corruption, randomness)
 
@@ -101,6 +110,19 @@ class MaskedLM(Pretrained, MaskedModel):
         output = self(batch, mask)
         chances = output.predictions["lm"].float().softmax(-1)
         return Filled(output.mask, chances.argmax(-1), chances)
+
+
+def regions_of(batch: Sequences) -> Tensor:
+    """The regions of a batch on the CPU, (T,), of which some token is in one.
+
+    Raises:
+        UserError: the data has none.
+    """
+    if batch.regions is None or not batch.regions.any():
+        raise UserError(
+            "mask.kind: these sequences have no regions to hide; expected antibodies, or another kind of mask"
+        )
+    return batch.regions.cpu()
 
 
 def hidden_ids(batch: Sequences, mask: Mask) -> Tensor:
