@@ -1,5 +1,6 @@
 """Settings, a file for each system. Free of torch, so that the command line answers at once."""
 
+from mmbio.config.abbert import AbBERTConfig, AbBERTRecipe
 from mmbio.config.cpcprot import CPCProtConfig, CPCProtRecipe
 from mmbio.config.data import TextConfig
 from mmbio.config.esm import ESM1bConfig, ESM1bRecipe, ESM2Config, ESM2Recipe
@@ -10,9 +11,10 @@ from mmbio.config.probes import ResidueProbeConfig
 from mmbio.config.smiles_bert import SmilesBertConfig, SmilesBertRecipe
 from mmbio.config.tape import TapeConfig, TapeRecipe
 
-Recipe = CPCProtRecipe | ESM1bRecipe | ESM2Recipe | MolFormerRecipe | SmilesBertRecipe | TapeRecipe
+Recipe = AbBERTRecipe | CPCProtRecipe | ESM1bRecipe | ESM2Recipe | MolFormerRecipe | SmilesBertRecipe | TapeRecipe
 
 RECIPES: dict[str, type[Recipe]] = {
+    "abbert": AbBERTRecipe,
     "cpcprot": CPCProtRecipe,
     "esm1b": ESM1bRecipe,
     "esm2": ESM2Recipe,
@@ -24,6 +26,8 @@ RECIPES: dict[str, type[Recipe]] = {
 
 __all__ = [
     "RECIPES",
+    "AbBERTConfig",
+    "AbBERTRecipe",
     "CPCProtConfig",
     "CPCProtRecipe",
     "ESM1bConfig",

@@ -8,7 +8,9 @@ from typing import Any
 
 from core.config import did_you_mean
 from core.errors import UserError
+from mmbio.data.antibodies import antibodies
 from mmbio.data.clean_ec import clean_ec
+from mmbio.data.covabdab import covabdab
 from mmbio.data.csv_file import csv_file
 from mmbio.data.fasta import fasta
 from mmbio.data.flip import flip_values
@@ -17,9 +19,10 @@ from mmbio.data.genome import genome
 from mmbio.data.moleculenet import moleculenet
 from mmbio.data.multiloc import multiloc, multiloc_independent
 from mmbio.data.nci_properties import nci_properties
-from mmbio.data.sets import LabelledSequences, SequenceSet, trained_on
+from mmbio.data.sets import AntibodySet, LabelledSequences, SequenceSet, loop_of, trained_on
 from mmbio.data.smiles import moses, nci, smiles
 from mmbio.data.tape import tape
+from mmbio.proteins.loops import like_any
 
 Loaded = Any  # SequenceSet, LabelledSequences, and what other layouts give
 
@@ -48,6 +51,8 @@ LAYOUTS: dict[str, tuple[Callable[[str], Loaded], str]] = {
         lambda path: moleculenet(path, random_seed=0),
         "the same; scaffolds in random order, drawn once for all",
     ),
+    "antibodies": (antibodies, "JSON lines of antibodies (seq, cdr), a folder with train, val and test, or an .npz"),
+    "covabdab": (covabdab, "CSV of CoV-AbDab: heavy chains of antibodies against coronaviruses"),
     "tape": (
         tape,
         "folder of one of TAPE's tasks in JSON (secondary_structure_train.json, ...), or one of its test files",
@@ -102,7 +107,7 @@ def load_texts(source: str) -> SequenceSet:
     tests: set[str] = set()
     for word in source.split("+"):
         data = load(word)
-        if not isinstance(data, SequenceSet | LabelledSequences):
+        if not isinstance(data, SequenceSet | LabelledSequences | AntibodySet):
             raise UserError(f"data {word!r}: no set of sequences; `mmbio list --data` says what each layout is")
         sets.append(trained_on(data))
         if isinstance(data, LabelledSequences):
@@ -113,22 +118,50 @@ def load_texts(source: str) -> SequenceSet:
 def join_sets(sets: list[SequenceSet], without: Collection[str] = ()) -> SequenceSet:
     """Several sets as one, without those sequences that are there already; what is held out of one is held out of all.
 
+    Where some have regions all do: of equal sequences those regions stay that say more, and sequences of sets without
+    regions are in none. Antibodies whose CDR-H3 is like one that another set holds apart are left out and said so.
+
     Args:
         without: sequences to leave out.
     """
     if len({data.kind for data in sets}) > 1:
         raise UserError(f"{'+'.join(data.name for data in sets)}: proteins and molecules; expected one of them")
-    kept: dict[str, int] = {}
+    kept: dict[str, str] = {}
     held: set[str] = set()
+    skipped = [line for data in sets for line in data.skipped]
     for data in sets:
         held |= {data.texts[i] for i in data.held_out}
-        for text in data.texts:
-            if text not in without:
-                kept.setdefault(text, len(kept))
+        avoided = too_like(data, [other for other in sets if other is not data])
+        if avoided:
+            skipped.append(
+                f"{data.name}: {len(avoided)} sequences whose CDR-H3 is like one that is held apart elsewhere"
+            )
+        for number, text in enumerate(data.texts):
+            regions = data.regions[number] if data.regions else "0" * len(text)
+            usable = number not in avoided and text not in without
+            if usable and inside(regions) >= inside(kept.get(text, "")):
+                kept[text] = regions
+    order = {text: number for number, text in enumerate(kept)}
     return SequenceSet(
         "+".join(data.name for data in sets),
         sets[0].kind,
         tuple(kept),
-        held_out=tuple(sorted(kept[text] for text in held if text in kept)),
-        skipped=tuple(line for data in sets for line in data.skipped),
+        regions=tuple(kept.values()) if any(data.regions for data in sets) else (),
+        held_out=tuple(sorted(order[text] for text in held if text in order)),
+        skipped=tuple(skipped),
+        apart=tuple(sorted({loop for data in sets for loop in data.apart})),
     )
+
+
+def inside(regions: str) -> int:
+    """How many residues are in a region."""
+    return len(regions) - regions.count("0")
+
+
+def too_like(data: SequenceSet, others: list[SequenceSet]) -> set[int]:
+    """Sequences of a set, not held out there, whose CDR-H3 is like one that other sets hold apart."""
+    apart = sorted({loop for other in others for loop in other.apart})
+    if not apart or not data.regions:
+        return set()
+    loops = [loop_of(text, regions) for text, regions in zip(data.texts, data.regions, strict=True)]
+    return {i for i, like in enumerate(like_any(loops, apart)) if like} - set(data.held_out)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 def classes() -> tuple[type, ...]:
     """All models of mmbio; each has a configuration of its own kind."""
+    from mmbio.models.abbert import AbBERT
     from mmbio.models.cpcprot import CPCProt
     from mmbio.models.esm1b import ESM1b
     from mmbio.models.esm2 import ESM2
@@ -24,7 +25,7 @@ def classes() -> tuple[type, ...]:
     from mmbio.models.smiles_bert import SmilesBert
     from mmbio.models.tape import Tape
 
-    return (CPCProt, ESM1b, ESM2, MolFormer, SequencePredictor, SmilesBert, Tape)
+    return (AbBERT, CPCProt, ESM1b, ESM2, MolFormer, SequencePredictor, SmilesBert, Tape)
 
 
 def converters() -> dict[type, Callable[[dict[str, Tensor], Any], dict[str, Tensor]]]:

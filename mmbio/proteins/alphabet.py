@@ -63,3 +63,21 @@ IUPAC = Vocabulary(
     hideable=(*STANDARD, *"BUZO"),
 )
 """30 tokens; masks and replacements as for :data:`ESM`."""
+
+# The order of KyGao/ABGNN, whose dictionary counted 50 million antibodies; its last six words fill it up to 32.
+ABBERT = Vocabulary(
+    name="AbBERT",
+    tokens=(
+        *("<s>", "<pad>", "</s>", "<unk>", *"SGTYVALRDKQWINFEPCMHX*"),
+        *(f"madeupword{number:04}" for number in range(6)),
+        "<mask>",
+    ),
+    split=clean,
+    mask="<mask>",
+    pad="<pad>",
+    begin="<s>",
+    end="</s>",
+    unknown="<unk>",
+    drawn=STANDARD,
+)
+"""33 tokens; masks hide the twenty amino acids, and random replacements are these."""
