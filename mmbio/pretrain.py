@@ -6,6 +6,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from core.errors import UserError
 from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
@@ -17,7 +19,7 @@ from mmbio.data.tokens import Augment, TokenData, split_held_out
 from mmbio.models import load_model, new_model
 from mmbio.models.cpcprot import CPCProt
 from mmbio.models.masked_lm import MaskedLM
-from mmbio.molecules.chemistry import randomise
+from mmbio.molecules.chemistry import canonical, randomise
 from mmbio.molecules.vocabulary import with_vocabulary
 from mmbio.perplexity import score_lm
 from mmbio.report import write_report
@@ -43,12 +45,12 @@ def pretrain(
     train, held = split_held_out(given, recipe.text)
     recipe = with_vocabulary(recipe, (given.texts[i] for i in train))
     longest = recipe.text.longest
-    spell = randomise if getattr(recipe, "randomise", False) else None
+    spell, respell = (randomise, one_spelling) if getattr(recipe, "randomise", False) else (None, None)
 
     def make(main: bool) -> Job:
         model = new_model(recipe.model)
         samples = token_data(model, given, train, longest, spell)
-        looked_at = token_data(model, given, held, longest)
+        looked_at = token_data(model, given, held, longest, respell)
 
         def after_epoch(epoch: int) -> dict[str, float] | None:
             if not len(looked_at) or (epoch % recipe.text.every and epoch != recipe.train.epochs):
@@ -63,7 +65,7 @@ def pretrain(
     finished_before = outcome.result.steps_now == 0 and (folder.path / "report.html").exists()
     if outcome.main and not finished_before:
         model = load_model(folder.path)
-        write_report(folder, model, token_data(model, given, held or train[:100], longest))
+        write_report(folder, model, token_data(model, given, held or train[:100], longest, respell))
     return outcome
 
 
@@ -100,6 +102,11 @@ def token_data(
             f"expected at most {model.longest - around}"
         )
     return TokenData(data, chosen, model.vocabulary, longest, augment)
+
+
+def one_spelling(text: str, draws: torch.Generator) -> str:
+    """The canonical spelling of a molecule, which a model that reads all spellings is looked at with; nothing is drawn."""
+    return canonical(text)
 
 
 def count_tokens(batch: Any) -> int:

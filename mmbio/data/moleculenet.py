@@ -13,7 +13,7 @@ from core.errors import UserError
 from core.random import generator
 from mmbio.data.sets import LabelledSequences, Task
 from mmbio.data.smiles import find_column, read_table
-from mmbio.molecules.chemistry import parse
+from mmbio.molecules.chemistry import canonical, parse
 from mmbio.molecules.scaffold import random_scaffold_split, scaffold_groups, scaffold_split
 
 
@@ -55,7 +55,7 @@ SETS: dict[str, Known] = {
 """Sets by the name of their file without its endings, in small letters."""
 
 
-def moleculenet(path: str, random_seed: int | None = None) -> LabelledSequences:
+def moleculenet(path: str, random_seed: int | None = None, respell: bool = True) -> LabelledSequences:
     """A set of MoleculeNet, known by its file's name, as DeepChem distributes it: a table with SMILES and labels.
 
     80 % of the molecules are for training, 10 % for validation, 10 % for tests, whole scaffolds each
@@ -66,6 +66,8 @@ def moleculenet(path: str, random_seed: int | None = None) -> LabelledSequences:
     Args:
         path: such as ``moleculenet/bbbp.csv.gz``.
         random_seed: for scaffolds in random order; None for the split that has no chance in it.
+        respell: take rdkit's canonical spelling without stereo chemistry, as MolFormer's code does and MOSES is written;
+            otherwise molecules stay as the file spells them. The split is that of the file's spelling in either case.
 
     Raises:
         UserError: a file of another name or without the columns, and labels that are no numbers, or neither 0 nor 1 where
@@ -92,7 +94,7 @@ def moleculenet(path: str, random_seed: int | None = None) -> LabelledSequences:
     return LabelledSequences(
         name,
         "molecule",
-        tuple(texts[i] for i in kept),
+        tuple(canonical(texts[i], stereo=False) if respell else texts[i] for i in kept),
         known.task,
         labels,
         *split,

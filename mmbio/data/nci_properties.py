@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from mmbio.data.sets import LabelledSequences
 from mmbio.data.smiles import nci
+from mmbio.molecules.chemistry import canonical
 from mmbio.molecules.properties import PROPERTIES, properties
 from mmbio.molecules.scaffold import scaffold_groups, scaffold_split
 
 
 def nci_properties() -> LabelledSequences:
-    """rdkit's 5,000 molecules with properties that rdkit computes from their structure; scaffold split 8:1:1.
+    """rdkit's 5,000 molecules, canonical, with properties that rdkit computes from their structure; scaffold split 8:1:1.
 
     Labels that a program computes show whether features hold them; how well features predict what is measured they do not.
 
@@ -17,13 +18,14 @@ def nci_properties() -> LabelledSequences:
         MissingPackage: rdkit is not installed.
     """
     data = nci()
-    split = scaffold_split(scaffold_groups(data.texts))
+    texts = tuple(canonical(text) for text in data.texts)
+    split = scaffold_split(scaffold_groups(texts))
     return LabelledSequences(
         "nci_properties",
         "molecule",
-        data.texts,
+        texts,
         "values",
-        properties(data.texts),
+        properties(texts),
         split.train,
         split.validation,
         split.test,

@@ -47,9 +47,13 @@ LAYOUTS: dict[str, tuple[Callable[[str], Loaded], str]] = {
     "nci_properties": (lambda path: nci_properties(), "the same with logP, TPSA and QED, as rdkit computes them"),
     "moses": (moses, "folder of MOSES: train.csv and test.csv, plain or .gz"),
     "moleculenet": (moleculenet, "a file of MoleculeNet, known by its name (bbbp.csv.gz); scaffold split 8:1:1"),
+    "moleculenet_as_is": (
+        lambda path: moleculenet(path, respell=False),
+        "the same, molecules as the file spells them, not canonical without stereo chemistry",
+    ),
     "moleculenet_random": (
         lambda path: moleculenet(path, random_seed=0),
-        "the same; scaffolds in random order, drawn once for all",
+        "canonical again; scaffolds in random order, drawn once for all",
     ),
     "antibodies": (antibodies, "JSON lines of antibodies (seq, cdr), a folder with train, val and test, or an .npz"),
     "covabdab": (covabdab, "CSV of CoV-AbDab: heavy chains of antibodies against coronaviruses"),

@@ -52,9 +52,13 @@ def _reason(chem: Any, text: str, tokens: list[str]) -> str:
     return f"ring {odd[0]} is opened and not closed" if odd else "its syntax is wrong"
 
 
-def canonical(text: str) -> str:
-    """The one spelling that rdkit gives every molecule, with stereo chemistry; errors as :func:`parse`."""
-    return rdkit_chem().MolToSmiles(parse(text))
+def canonical(text: str, stereo: bool = True) -> str:
+    """The one spelling that rdkit gives every molecule; errors as :func:`parse`.
+
+    Args:
+        stereo: keep what tells mirror images, sides of double bonds and isotopes; without it different ones read alike.
+    """
+    return rdkit_chem().MolToSmiles(parse(text), isomericSmiles=stereo)
 
 
 def randomise(text: str, generator: torch.Generator) -> str:

@@ -20,7 +20,7 @@ def properties(smiles: Sequence[str]) -> NDArray[np.float64]:
         UserError: a string that is no molecule.
     """
     rdkit_chem()
-    from rdkit.Chem.Crippen import MolLogP
+    from rdkit.Chem.Crippen import MolLogP  # type: ignore[attr-defined]
     from rdkit.Chem.QED import qed
     from rdkit.Chem.rdMolDescriptors import CalcTPSA
     from rdkit.rdBase import BlockLogs

@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("rdkit")
 
+from rdkit.Chem import MolFromSmiles, MolToSmiles
 from rdkit.Chem.Scaffolds.MurckoScaffold import MurckoScaffoldSmiles
 
 from core.errors import UserError
@@ -55,9 +56,13 @@ def test_split_of_bbbp_is_that_of_the_field(shared: Path) -> None:
     for rows in sorted(groups.values(), key=lambda rows: (len(rows), rows[0]), reverse=True):
         full = len(train) + len(rows) > 0.8 * len(texts)
         (train if not full else validation if len(train + validation + rows) <= 0.9 * len(texts) else test).extend(rows)
-    data = moleculenet(str(file))
+    data = moleculenet(str(file), respell=False)
     assert not data.skipped
     assert data.texts == tuple(texts)
+    respelled = moleculenet(str(file))
+    assert respelled.train.tolist() == data.train.tolist()
+    assert not any("@" in text or "/" in text for text in respelled.texts)
+    assert respelled.texts[0] == MolToSmiles(MolFromSmiles(texts[0]), isomericSmiles=False)
     assert [data.train.tolist(), data.validation.tolist(), data.test.tolist()] == [train, validation, test]
 
 
@@ -95,7 +100,8 @@ def test_missing_labels_single_atoms_and_fragments(tmp_path: Path) -> None:
     rows = [f"{ring},{number % 2 if number else ''},1.0" for number, ring in enumerate(RINGS)]
     rows += ["C,1,0", "[Na+].[Cl-],0,nan", "C1C,1,1"]
     data = load(small(tmp_path, "clintox.csv", "\n".join(["smiles,FDA_APPROVED,CT_TOX", *rows])))
-    assert data.texts[-2:] == ("C", "[Na+].[Cl-]")
+    assert data.texts[-2:] == ("C", "[Cl-].[Na+]")
+    assert load(f"moleculenet_as_is:{tmp_path / 'clintox.csv'}").texts[-1] == "[Na+].[Cl-]"
     assert np.isnan(data.labels[0, 0])
     assert np.isnan(data.labels[-1, 1])
     assert data.labels[-2].tolist() == [1, 0]
