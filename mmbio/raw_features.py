@@ -62,10 +62,12 @@ def token_counts(texts: Sequence[str], vocabulary: Vocabulary) -> NDArray[np.flo
 
 def fingerprints(texts: Sequence[str]) -> NDArray[np.float32] | None:
     """Morgan fingerprints of radius 2 in 2,048 bits: (N, 2048); None where rdkit is not installed."""
-    if find_spec("rdkit") is None or find_spec("mmbio.molecules.fingerprints") is None:
+    if find_spec("rdkit") is None:
         return None
-    from mmbio.molecules.fingerprints import morgan_fingerprints
-
+    try:
+        from mmbio.molecules.fingerprints import morgan_fingerprints
+    except ImportError:
+        return None
     return np.asarray(morgan_fingerprints(list(texts), bits=2048, radius=2), dtype=np.float32)
 
 

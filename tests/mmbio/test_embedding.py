@@ -152,3 +152,22 @@ def test_bad_words(pretrained: Path, words: tuple[str, ...], said: str) -> None:
     found = command("embed", pretrained, *words)
     assert found.status == 2
     assert said in found.err
+
+
+def test_raw_features_by_kind() -> None:
+    from mmbio.data.sets import LabelledSequences
+    from mmbio.raw_features import raw_features
+
+    def named(kind: str, texts: tuple[str, ...]) -> dict[str, np.ndarray]:
+        parts = np.array([0]), np.array([1]), np.array([2])
+        data = LabelledSequences("x", kind, texts, "values", np.zeros((3, 1)), *parts, ("y",))  # type: ignore[arg-type]
+        return raw_features(data, ESM)
+
+    assert {name: x.shape for name, x in named("protein", ("MK", "MR", "MKV")).items()} == {"composition": (3, 25)}
+    assert {name: x.shape for name, x in named("protein", ("MK", "MR", "MV")).items()} == {
+        "composition": (3, 25),
+        "one-hot": (3, 4),
+    }
+    found = named("molecule", ("CC", "CN", "CCC"))
+    assert found["token counts"][2, ESM.ids["C"]] == 3
+    assert set(found) <= {"token counts", "ECFP4"}
