@@ -6,17 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from core.reporting.curves import plot_curves
+from core.reporting.embedding import plot_embedding
 from core.reporting.page import Page
 from core.reporting.tables import Table
 from core.training.run import RunFolder
+from mmbio.data.sets import LabelledSequences
 from mmbio.data.tokens import TokenData
+from mmbio.embedding import embed_sequences
 from mmbio.models.masked_lm import MaskedLM
 from mmbio.perplexity import LMScore, score_lm
 from mmbio.pictures import held_out_rows, plot_rows
 from mmbio.vocabulary import Vocabulary
 
 SHOWN = 4  # sequences with predictions
+SHOWN_POINTS = 800  # in the picture of features
 
 
 def write_report(
@@ -68,6 +74,21 @@ def add_predictions(page: Page, folder: RunFolder, model: MaskedLM, data: TokenD
         picture,
         "Grey: seen. Bold: hidden; green where the model named it, else black with what it named in red below.",
     )
+
+
+def plot_values(model: Any, data: LabelledSequences, path: Path) -> Path:
+    """Draw features of the sequences that were not trained on in the plane, coloured by the quarter of the first label."""
+    shown = np.concatenate([data.validation, data.test])[:SHOWN_POINTS]
+    values = np.asarray(data.labels)[shown, 0]
+    edges = np.quantile(values, (0.25, 0.5, 0.75))
+    names = [
+        f"{data.classes[0]} below {edges[0]:.2g}",
+        f"to {edges[1]:.2g}",
+        f"to {edges[2]:.2g}",
+        f"above {edges[2]:.2g}",
+    ]
+    features = embed_sequences(model, [data.texts[i] for i in shown])
+    return plot_embedding(features, np.digitize(values, edges), names, path)
 
 
 def token_table(score: LMScore, vocabulary: Vocabulary) -> Table:
