@@ -186,3 +186,5 @@ def test_a_tuned_model_is_not_tuned_again(pretrained: Path, table: Path, tmp_pat
     assert "is fine-tuned already" in said.err
     said = command("probe", tmp_path / "tuned", "--data", f"csv:{table},{OPTIONS['classes']}", "--controls", "false")
     assert said.status == 0, said.err
+    said = command("probe", tmp_path / "tuned", "--data", f"csv:{table}")
+    assert "a SequencePredictor names no hidden tokens" in said.err

@@ -61,7 +61,7 @@ def test_all_tasks(pretrained: Path, table: Path, tmp_path: Path, task: str) -> 
     if task in ("classes", "binary"):  # composition tells the two kinds
         assert found["rows"][2]["scores"][SCORES[task][0]]["mean"] > 0.8
     if task == "residues":  # a linear layer on one-hot letters tells letters
-        assert found["rows"][2]["scores"]["average precision"]["mean"] > 0.9
+        assert found["rows"][2]["scores"]["average precision"]["mean"] > 0.8
 
 
 def test_methods_and_no_controls(pretrained: Path, table: Path, tmp_path: Path) -> None:
