@@ -22,6 +22,14 @@ RECIPE = {
     "run": {"accelerator": "cpu", "log_steps": 1},
 }
 
+OPTIONS = {
+    "classes": "label=kind,task=classes",
+    "values": "label=share,task=values",
+    "binary": "label=yes,label=no,task=binary",
+    "residues": "label=letters,task=residues",
+}
+"""Words behind ``csv:`` for the labels that :func:`write_labelled` writes, by task."""
+
 
 class Said(NamedTuple):
     """Exit status of a command, and what it wrote to standard output and standard error."""
@@ -65,4 +73,14 @@ def write_recipe(path: Path, values: dict, **sections: object) -> Path:
     for name, section in sections.items():
         merged[name] = {**values.get(name, {}), **section} if isinstance(section, dict) else section
     path.write_text("# A test\n" + yaml.safe_dump(merged))
+    return path
+
+
+def write_labelled(path: Path) -> Path:
+    """A table of proteins of two kinds, with labels of all sorts that tell the kinds or the residues."""
+    lines = ["sequence,kind,share,yes,no,letters"]
+    for number, text in enumerate(random_proteins(60)):
+        share, letters = text.count("G") / len(text), "".join("1" if letter in "AGLS" else "0" for letter in text)
+        lines.append(f"{text},{'helix' if number % 2 else 'loop'},{share},{number % 2},{(number + 1) % 2},{letters}")
+    path.write_text("\n".join(lines))
     return path
