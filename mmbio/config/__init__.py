@@ -5,15 +5,17 @@ from mmbio.config.cpcprot import CPCProtConfig, CPCProtRecipe
 from mmbio.config.data import TextConfig
 from mmbio.config.esm import ESM1bConfig, ESM1bRecipe, ESM2Config, ESM2Recipe
 from mmbio.config.mask import TokenMaskConfig
+from mmbio.config.msa import CellMaskConfig, MSADataConfig, MSATransformerConfig, MSATransformerRecipe
 from mmbio.config.tape import TapeConfig, TapeRecipe
 
 Recipe = AbBERTRecipe | CPCProtRecipe | ESM1bRecipe | ESM2Recipe | TapeRecipe
 
-RECIPES: dict[str, type[Recipe]] = {
+RECIPES: dict[str, type[Recipe] | type[MSATransformerRecipe]] = {
     "abbert": AbBERTRecipe,
     "cpcprot": CPCProtRecipe,
     "esm1b": ESM1bRecipe,
     "esm2": ESM2Recipe,
+    "msa_transformer": MSATransformerRecipe,
     "tape": TapeRecipe,
 }
 """Dataclasses of the recipes by the word after ``system:``."""
@@ -24,10 +26,14 @@ __all__ = [
     "AbBERTRecipe",
     "CPCProtConfig",
     "CPCProtRecipe",
+    "CellMaskConfig",
     "ESM1bConfig",
     "ESM1bRecipe",
     "ESM2Config",
     "ESM2Recipe",
+    "MSADataConfig",
+    "MSATransformerConfig",
+    "MSATransformerRecipe",
     "Recipe",
     "TapeConfig",
     "TapeRecipe",

@@ -10,6 +10,7 @@ from core.errors import UserError
 from mmbio.data.antibodies import antibodies
 from mmbio.data.covabdab import covabdab
 from mmbio.data.fasta import fasta
+from mmbio.data.msa import msa
 from mmbio.data.sets import AntibodySet, LabelledSequences, SequenceSet, loop_of, trained_on
 from mmbio.data.tape import tape
 from mmbio.proteins.loops import like_any
@@ -21,6 +22,7 @@ LAYOUTS: dict[str, tuple[Callable[[str], Loaded], str]] = {
     "fasta_skip": (lambda path: fasta(path, skip=True), "the same; bad records are left out and counted"),
     "antibodies": (antibodies, "JSON lines of antibodies (seq, cdr), a folder with train, val and test, or an .npz"),
     "covabdab": (covabdab, "CSV of CoV-AbDab: heavy chains of antibodies against coronaviruses"),
+    "msa": (msa, "alignments: a folder of .a3m files, plain or .gz, or one alignment, also as aligned FASTA"),
     "tape": (
         tape,
         "folder of one of TAPE's tasks in JSON (secondary_structure_train.json, ...), or one of its test files",

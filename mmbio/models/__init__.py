@@ -16,9 +16,10 @@ def classes() -> tuple[type, ...]:
     from mmbio.models.cpcprot import CPCProt
     from mmbio.models.esm1b import ESM1b
     from mmbio.models.esm2 import ESM2
+    from mmbio.models.msa_transformer import MSATransformer
     from mmbio.models.tape import Tape
 
-    return (AbBERT, CPCProt, ESM1b, ESM2, Tape)
+    return (AbBERT, CPCProt, ESM1b, ESM2, MSATransformer, Tape)
 
 
 def new_model(config: Any) -> Any:
