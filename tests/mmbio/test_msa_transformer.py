@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from mmbio.data.sources import load
 from mmbio.models import load_model, new_model
 from mmbio.models.msa_official import from_official
 from mmbio.models.msa_transformer import MSATransformer
-from mmbio.msa_score import score_msa
+from mmbio.msa_score import score_by_column, score_msa
 from mmbio.proteins.alphabet import AF2, ESM_MSA
 
 TINY = MSATransformerConfig(dim=32, depth=2, heads=4, hidden=64, positions=64, row_positions=1024, dropout=0.0)
@@ -191,3 +192,15 @@ def test_it_trains(alphabet: Any, tmp_path: Path) -> None:
     trained = score_msa(load_model(tmp_path / "run"), samples)
     assert trained.loss < untrained.loss - 0.3
     assert trained.tokens == untrained.tokens
+    control = score_by_column(load_model(tmp_path / "run"), samples)
+    assert control.hidden == trained.hidden
+    assert untrained.loss > control.loss > 0
+
+
+def test_the_control_counts_what_is_visible_in_a_column(tmp_path: Path) -> None:
+    write_a3m(tmp_path / "x.a3m", ["AC"] * 50)
+    model = MSATransformer(SMALL_AF2)
+    found = score_by_column(model, MSAData(load(f"msa:{tmp_path}"), [0], AF2, 50, 2))
+    assert found.accuracy == 1.0
+    visible = 100 - found.tokens
+    assert found.loss == pytest.approx(-math.log((visible / 2 + 1) / (visible / 2 + 22)), rel=0.02)
