@@ -36,11 +36,10 @@ def demo(out: str = "runs/demo_bio", seed: int = 0, seeds: int = 1) -> None:
 
 
 def _demo(base: Path, seeds: range, say: Say) -> None:
-    from core.reporting.curves import plot_curves
     from core.reporting.page import Page
     from core.training.run import RunFolder
     from mmbio.data.sources import load
-    from mmbio.report import add_predictions, plot_values
+    from mmbio.report import add_predictions, add_training, plot_values
 
     labelled, proteins = load("nci_properties"), load("genome")  # what is missing is said before anything is trained
     page = Page("mm-beyond: molecules and proteins, small")
@@ -53,24 +52,24 @@ def _demo(base: Path, seeds: range, say: Say) -> None:
     page.add_heading("Molecules: do features hold their properties?")
     page.add_table(
         table,
-        f"Spearman correlation on {len(labelled.test)} molecules of other scaffolds; mean and std over {len(seeds)} seed(s) of weights "
-        "and masks. Untrained is the same network with fresh weights. The properties are computed by rdkit, not measured.",
+        f"Spearman correlation on {len(labelled.test)} molecules of other scaffolds; mean and std over {len(seeds)} seed(s) "
+        "of weights and masks. Untrained is the same network with fresh weights. The properties are computed by rdkit, not "
+        "measured.",
     )
     page.add_heading("Molecules: features in the plane")
     page.add_image(
         plot_values(models[0], labelled, base / "embedding.png"),
-        "Each point is a molecule, coloured by its logP, from the lowest quarter to the highest; the network was told no property.",
+        "Each point is a molecule, coloured by the quarter of its logP; the network was told no property.",
     )
     page.add_heading("Molecules: predictions")
     page.add_image(_molecules(models[0], labelled, base / "molecules.png"), _COLOURS)
+    add_training(page, RunFolder(runs[0]))
     add_predictions(page, RunFolder(runs[0]), models[0], _shown(models[0], labelled))
 
     (run,), (model,) = _pretrained("demo_proteins", base / "proteins", range(seeds[0], seeds[0] + 1), say)
-    page.add_heading("Proteins of one bacterium: training")
-    page.add_image(plot_curves(RunFolder(run).metrics, run / "curves.png"))
+    page.add_heading("Proteins of one bacterium")
+    add_training(page, RunFolder(run))
     add_predictions(page, RunFolder(run), model, _shown(model, proteins))
-    page.add_heading("Molecules: training")
-    page.add_image(plot_curves(RunFolder(runs[0]).metrics, runs[0] / "curves.png"))
     report = page.write(base / "report.html")
     say(f"done. Look at {report} and {base / 'molecules.png'}")
 
@@ -115,7 +114,7 @@ def _property_probes(models: list[Any], labelled: Any) -> Any:
         one = dataclasses.replace(
             labelled, labels=labelled.labels[:, place : place + 1], classes=labelled.classes[place : place + 1]
         )
-        columns.append({row.subject: row.scores["spearman"] for row in probe_rows(models, one)})
+        columns.append({row.subject: row.scores["Spearman"] for row in probe_rows(models, one)})
     rows = [(subject, *(column[subject] for column in columns)) for subject in columns[0]]
     return Table(("features", *labelled.classes), rows)
 

@@ -7,17 +7,22 @@ from mmbio.config.esm import ESM1bConfig, ESM1bRecipe, ESM2Config, ESM2Recipe
 from mmbio.config.finetune import SequenceFinetuneRecipe, SequencePredictorConfig
 from mmbio.config.mask import TokenMaskConfig
 from mmbio.config.molformer import MolFormerConfig, MolFormerRecipe
+from mmbio.config.msa import CellMaskConfig, MSADataConfig, MSATransformerConfig, MSATransformerRecipe
 from mmbio.config.probes import ResidueProbeConfig
 from mmbio.config.smiles_bert import SmilesBertConfig, SmilesBertRecipe
 from mmbio.config.tape import TapeConfig, TapeRecipe
 
-Recipe = AbBERTRecipe | CPCProtRecipe | ESM1bRecipe | ESM2Recipe | MolFormerRecipe | SmilesBertRecipe | TapeRecipe
+TextRecipe = AbBERTRecipe | CPCProtRecipe | ESM1bRecipe | ESM2Recipe | MolFormerRecipe | SmilesBertRecipe | TapeRecipe
+"""Systems that learn from single sequences."""
+
+Recipe = TextRecipe | MSATransformerRecipe
 
 RECIPES: dict[str, type[Recipe]] = {
     "abbert": AbBERTRecipe,
     "cpcprot": CPCProtRecipe,
     "esm1b": ESM1bRecipe,
     "esm2": ESM2Recipe,
+    "msa_transformer": MSATransformerRecipe,
     "tape": TapeRecipe,
     "molformer": MolFormerRecipe,
     "smiles_bert": SmilesBertRecipe,
@@ -30,10 +35,14 @@ __all__ = [
     "AbBERTRecipe",
     "CPCProtConfig",
     "CPCProtRecipe",
+    "CellMaskConfig",
     "ESM1bConfig",
     "ESM1bRecipe",
     "ESM2Config",
     "ESM2Recipe",
+    "MSADataConfig",
+    "MSATransformerConfig",
+    "MSATransformerRecipe",
     "MolFormerConfig",
     "MolFormerRecipe",
     "Recipe",
@@ -45,5 +54,6 @@ __all__ = [
     "TapeConfig",
     "TapeRecipe",
     "TextConfig",
+    "TextRecipe",
     "TokenMaskConfig",
 ]
