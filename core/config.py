@@ -60,6 +60,19 @@ def within(config: object, low: float, high: float, *names: str) -> None:
             raise ValueError(f"{name} {value}: expected at least {low} and less than {high}")
 
 
+def divided_by_heads(config: Any, even: bool = False) -> None:
+    """Refuse a ``dim`` that the ``heads`` of a configuration do not divide; for ``__post_init__``.
+
+    Args:
+        even: every head's width must be even too, as rotary positions need it.
+
+    Raises:
+        ValueError: beginning with ``dim``.
+    """
+    if config.dim % (config.heads * (2 if even else 1)):
+        raise ValueError(f"dim {config.dim}: expected {'an even' if even else 'a'} multiple of the {config.heads} heads")
+
+
 def did_you_mean(word: str, known: typing.Iterable[str]) -> str:
     """``"; did you mean 'x'?"`` for the nearest known word, or the list of known ones where none is near."""
     known = list(known)

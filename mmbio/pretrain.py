@@ -122,5 +122,5 @@ def describe_data(data: SequenceSet, source: str, train: int, held: int) -> dict
     """What a run folder says of its data."""
     said: dict[str, Any] = {"source": source, "sequences": len(data), "trained_on": train, "held_out": held}
     if data.skipped:
-        said |= {"skipped": len(data.skipped), "skipped_first": list(data.skipped[:20])}
+        said["skipped"] = list(data.skipped)
     return {"data": said}

@@ -55,7 +55,10 @@ def pretrain_command(
             raise Interrupted(f"{stopped}. Go on with: {domain} pretrain {shlex.join(same)} --resume") from stopped
         if outcome.main:
             result = outcome.result
-            done = f"{result.steps} steps, {result.seconds:.0f} s"
+            skipped = len(outcome.job.said["data"].get("skipped", ()))
+            if skipped:
+                print(f"{skipped} samples could not be used and were left out; {run / 'environment.json'} lists them")
+            done = f"{result.steps} steps, {result.seconds:.0f} s, {result.samples_per_second:.1f} samples/s"
             if not result.steps_now:
                 done = f"this run is finished, all {result.steps} steps were done already"
             print(f"{run}: {done}; look at {run / 'report.html'}", flush=True)

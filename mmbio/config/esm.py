@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.config import at_least
+from core.config import at_least, divided_by_heads
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 from mmbio.config.data import TextConfig
 from mmbio.config.mask import TokenMaskConfig
@@ -29,6 +29,7 @@ class ESM2Config:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "dim", "depth", "heads")
+        divided_by_heads(self, even=True)
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.config import at_least, within
+from core.config import at_least, divided_by_heads, within
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 from mmbio.config.data import TextConfig
 from mmbio.config.mask import TokenMaskConfig
@@ -39,8 +39,7 @@ class MolFormerConfig:
     def __post_init__(self) -> None:
         at_least(self, 1, "dim", "depth", "heads", "hidden", "features")
         within(self, 0, 1, "embedding_dropout", "dropout")
-        if self.dim % (2 * self.heads):
-            raise ValueError(f"dim {self.dim}: expected an even multiple of the {self.heads} heads")
+        divided_by_heads(self, even=True)
 
 
 def _optim() -> OptimConfig:

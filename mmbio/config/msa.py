@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.config import at_least, within
+from core.config import at_least, divided_by_heads, within
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 
 
@@ -54,6 +54,7 @@ class MSATransformerConfig:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "dim", "depth", "heads", "hidden")
+        divided_by_heads(self)
         at_least(self, 2, "positions")
         at_least(self, 0, "row_positions")
         within(self, 0, 1, "dropout")

@@ -369,7 +369,7 @@ def test_one_bad_file_among_many_is_skipped_and_listed(recipe: Path, task: Path,
     np.save(data / "test/box/flat.npy", np.ones((90, 3), np.float32))
     words = ("--data", data, "--points.on_error", "skip", "--out")
     out = done(command("pretrain", recipe, *words, tmp_path / "run"))
-    assert "2 clouds could not be used and were left out" in out
+    assert "2 samples could not be used and were left out" in out
     said = json.loads((tmp_path / "run/environment.json").read_text())["data"]
     assert said["clouds"] == 12
     assert [item.split(":")[0] for item in said["skipped"]] == ["train/box/broken.npy", "train/box/few.npy"]
