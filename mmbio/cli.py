@@ -12,7 +12,7 @@ from core.cli.options import call
 
 ABOUT = "Masked pretraining on proteins and molecules: pretrain, probe, fine-tune and look."
 NEEDED = ("torch", "numpy", "scipy", "scikit-learn", "lightning-fabric", "safetensors", "matplotlib")
-OPTIONAL = {"rdkit": "mm-beyond[bio]"}
+OPTIONAL = {"rdkit": "mm-beyond[bio]", "pyhmmer": "mm-beyond[bio]"}
 
 
 def check() -> None:
@@ -46,6 +46,7 @@ def _typed(name: str, usage: str, text: str) -> Command:
 COMMANDS = [
     Command("list", "[GLOB]", "recipes with paper, parameters, data", lambda w: list_command("mmbio", w, layouts)),
     _words("pretrain", "RECIPE", "train a recipe; leaves a run folder with report.html"),
+    _words("reconstruct", "RUN INPUT...", "sequences, what was hidden of them, and what the model names there"),
     _typed("convert", "OFFICIAL", "weights of an official repository as a folder of ours"),
     Command("check", "", "what is installed, and on which devices", lambda w: call(check, "mmbio check", w)),
 ]

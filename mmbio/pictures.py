@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from core.errors import UserError
 from core.random import generator
 from core.reporting.page import Page
+from core.reporting.palette import INK
+from core.reporting.png import new_figure, save_png
 from mmbio.data.tokens import TokenData
 from mmbio.models.masked_lm import MaskedLM
 from mmbio.sequences import join
-from mmbio.vocabulary import Vocabulary
+
+WIDTH = 60  # tokens a line of the picture
+RIGHT, WRONG, OUT_OF_SIGHT = "#009e73", "#d55e00", "#b8bfc6"
 
 
 class Guess(NamedTuple):
@@ -25,66 +31,120 @@ class Guess(NamedTuple):
     chance: float
 
 
+Row = tuple[str, list[Guess]]
+"""What a sequence is called, and its tokens."""
+
+
 def guesses(model: MaskedLM, ids: Tensor, draws: torch.Generator, regions: Tensor | None = None) -> list[Guess]:
-    """Hide tokens of one sequence as in training and let the model name them."""
+    """Hide tokens of one sequence as in training and let the model name them; begin and end are left out."""
     batch = join([ids], None if regions is None else [regions])
     device = next(model.parameters()).device
     mask = model.draw_mask(batch, [draws])
     filled = model.reconstruct(batch.to(device), mask.to(device))
-    tokens, found = model.vocabulary.tokens, []
-    index = {place: row for row, place in enumerate(mask.hidden_index.tolist())}
+    tokens, around = model.vocabulary.tokens, {model.vocabulary.begin, model.vocabulary.end}
+    rows = {place: row for row, place in enumerate(mask.hidden_index.tolist())}
+    found = []
     for place, number in enumerate(ids.tolist()):
-        row = index.get(place)
+        row = rows.get(place)
         if row is None:
             found.append(Guess(tokens[number], False, "", 1.0))
         else:
             named = tokens[int(filled.ids[row])]
             found.append(Guess(tokens[number], True, named, float(filled.chances[row, number])))
-    return [guess for guess in found if guess.token not in _around(model.vocabulary)]
+    return [guess for guess in found if guess.token not in around]
 
 
-def _around(vocabulary: Vocabulary) -> set[str | None]:
-    return {vocabulary.begin, vocabulary.end}
+def reconstruct_texts(model: MaskedLM, texts: Sequence[tuple[str, str]], seed: int) -> list[Row]:
+    """(name, text) pairs as rows of guesses.
+
+    Raises:
+        UserError: a text that the model's vocabulary cannot read, or that is longer than its positions.
+    """
+    rows = []
+    for number, (name, text) in enumerate(texts):
+        try:
+            ids = model.vocabulary.encode(text)
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from error
+        rows.append((name, guesses(model, ids, generator(seed, number, "reconstruct"))))
+    return rows
 
 
-def add_reconstructions(page: Page, model: Any, data: TokenData, count: int) -> None:
-    """Sequences on a page: what was read, what the model named in the hidden places, and what is true."""
-    page.add_heading("Predictions")
-    page.add_text(
-        "Three rows a sequence: what is true; what was hidden (_); what the model names there, in lower case or between < and > "
-        "where it is wrong."
-    )
+def held_out_rows(model: Any, data: TokenData, count: int) -> list[Row]:
+    """The first sequences of a set as rows of guesses."""
+    rows = []
     for index in range(min(count, len(data))):
         sample = data.sample(index, generator(0, index, "shown"))
-        row = guesses(model, sample.ids, generator(0, index, "shown mask"), sample.regions)
-        page.add_code("\n\n".join(three_rows(row)))
+        place = data.chosen[index]
+        name = data.data.names[place] if data.data.names else f"sequence {place}"
+        rows.append((name, guesses(model, sample.ids, generator(0, index, "shown mask"), sample.regions)))
+    return rows
 
 
-def three_rows(row: list[Guess], width: int = 100) -> list[str]:
-    """Blocks of three lines for fixed width: true tokens, what was hidden, what was named; wrapped at ``width``."""
+def plot_rows(rows: Sequence[Row], path: Path, most_lines: int = 40) -> Path:
+    """Draw sequences: visible tokens in grey, hidden ones in green where the model named them, else what it named below in red.
+
+    Args:
+        most_lines: of tokens; what does not fit is left out and said to be.
+    """
+    lines: list[tuple[str, list[Guess]]] = []
+    for name, row in rows:
+        for start in range(0, len(row), WIDTH):
+            lines.append((name if start == 0 else "", row[start : start + WIDTH]))
+    shown = lines[:most_lines]
+    widest = max(sum(_size(g) for g in part) for _, part in shown)
+    figure = new_figure(max(6.0, 0.105 * widest + 0.4), 0.52 * len(shown) + 0.5)
+    axes = figure.add_axes((0.01, 0.01, 0.98, 0.98))
+    axes.set_xlim(0, widest)
+    axes.set_ylim(len(shown) + 0.2, -0.6)
+    axes.axis("off")
+    font: dict[str, Any] = {"family": "monospace", "size": 9, "va": "center", "ha": "left"}
+    for y, (name, part) in enumerate(shown):
+        x = 0
+        if name:
+            axes.text(0, y - 0.42, name[:90], color=INK, size=7, va="center")
+        for guess in part:
+            right = guess.named == guess.token
+            colour = OUT_OF_SIGHT if not guess.hidden else RIGHT if right else INK
+            axes.text(x, y, guess.token, color=colour, weight="bold" if guess.hidden else "normal", **font)
+            if guess.hidden and not right:
+                axes.text(x, y + 0.34, guess.named, color=WRONG, **font)
+            x += _size(guess)
+    if len(lines) > most_lines:
+        axes.text(0, len(shown), f"and {len(lines) - most_lines} lines more", color=INK, size=7)
+    return save_png(figure, path)
+
+
+def _size(guess: Guess) -> int:
+    return max(len(guess.token), len(guess.named))
+
+
+def three_lines(row: list[Guess], width: int = 100) -> str:
+    """For fixed width: true tokens, what was hidden, what was named; wrapped."""
     blocks, lines = [], ["", "", ""]
     for guess in row:
-        right = guess.named == guess.token
-        named = "" if not guess.hidden else guess.named if right else wrong(guess.named)
-        size = max(len(guess.token), len(named))
+        size = _size(guess)
         if len(lines[0]) + size > width:
             blocks.append("\n".join(lines))
             lines = ["", "", ""]
         lines[0] += guess.token.ljust(size)
         lines[1] += ("_" if guess.hidden else " ") * size
-        lines[2] += named.ljust(size) if guess.hidden else "·" * size
-    return [*blocks, "\n".join(lines)]
+        lines[2] += guess.named.ljust(size) if guess.hidden else " " * size
+    return "\n\n".join([*blocks, "\n".join(lines)])
 
 
-def wrong(token: str) -> str:
-    """How a wrong token is written: a single capital letter in lower case, anything else between brackets."""
-    return token.lower() if len(token) == 1 and token.isupper() else f"<{token.strip('<>')}>"
+def write_reconstructions(rows: Sequence[Row], out: str, title: str) -> tuple[Path, Path]:
+    """OUT.png, and OUT.html with the same as text.
 
-
-def write_page(path: Path, title: str, blocks: list[tuple[str, list[Guess]]]) -> Path:
-    """An HTML page of sequences with predictions: (heading, tokens) each."""
+    Raises:
+        UserError: a file that cannot be written.
+    """
     page = Page(title)
-    for heading, row in blocks:
-        page.add_heading(heading)
-        page.add_code("\n\n".join(three_rows(row)))
-    return page.write(path)
+    page.add_text("Three lines a sequence: what is true, what was hidden (_), and what the model names there.")
+    for name, row in rows:
+        page.add_heading(name)
+        page.add_code(three_lines(row))
+    try:
+        return plot_rows(rows, Path(f"{out}.png")), page.write(Path(f"{out}.html"))
+    except OSError as error:
+        raise UserError(f"{out}: could not be written ({error.strerror or error})") from error

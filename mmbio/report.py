@@ -12,7 +12,7 @@ from core.reporting.tables import Table
 from core.training.run import RunFolder
 from mmbio.data.tokens import TokenData
 from mmbio.perplexity import LMScore, score_lm
-from mmbio.pictures import add_reconstructions
+from mmbio.pictures import held_out_rows, plot_rows
 from mmbio.vocabulary import Vocabulary
 
 SHOWN = 4  # sequences with predictions
@@ -52,7 +52,12 @@ def write_report(
         f"Of {len(data)} sequences: {score.tokens:,} hidden tokens, perplexity {score.perplexity:.2f}, {score.accuracy:.1%} told "
         f"right; always naming the commonest would be right in {max(score.hidden) / score.tokens:.1%}.",
     )
-    add_reconstructions(page, model, data, SHOWN)
+    picture = plot_rows(held_out_rows(model, data, SHOWN), folder.path / "predictions.png")
+    page.add_heading("Predictions")
+    page.add_image(
+        picture,
+        "Grey: seen. Bold: hidden; green where the model named it, else black with what it named in red below.",
+    )
     page.add_heading("Settings")
     page.add_code((folder.path / "config.yaml").read_text())
     return page.write(folder.path / "report.html")

@@ -29,6 +29,8 @@ class ESM2Config:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "dim", "depth", "heads")
+        if self.dim % (2 * self.heads):
+            raise ValueError(f"heads {self.heads}: do not divide dim {self.dim} into even widths")
 
 
 @dataclass
@@ -58,7 +60,7 @@ class ESM2Recipe:
 
     system: Literal["esm2"] = "esm2"
     """The system this recipe trains."""
-    data: str = "demo_proteins"
+    data: str = "genome"
     """What to train on: a built-in set, or layout:path; several joined by +. `mmbio list --data` names the layouts."""
     text: TextConfig = field(default_factory=TextConfig)
     model: ESM2Config = field(default_factory=ESM2Config)
@@ -73,7 +75,7 @@ class ESM1bRecipe:
 
     system: Literal["esm1b"] = "esm1b"
     """The system this recipe trains."""
-    data: str = "demo_proteins"
+    data: str = "genome"
     """What to train on: a built-in set, or layout:path; several joined by +. `mmbio list --data` names the layouts."""
     text: TextConfig = field(default_factory=TextConfig)
     model: ESM1bConfig = field(default_factory=ESM1bConfig)

@@ -8,17 +8,19 @@ from typing import Any
 from core.config import did_you_mean
 from core.errors import UserError
 from mmbio.data.fasta import fasta
+from mmbio.data.genome import genome
 from mmbio.data.sets import LabelledSequences, SequenceSet, trained_on
 
 Loaded = Any  # SequenceSet, LabelledSequences, and what other layouts give
 
 LAYOUTS: dict[str, tuple[Callable[[str], Loaded], str]] = {
+    "genome": (lambda path: genome(), "2,100 proteins of a bacterium that pyhmmer comes with; needs no path"),
     "fasta": (fasta, "FASTA file, plain or .gz, or a folder of them; a bad record is an error"),
     "fasta_skip": (lambda path: fasta(path, skip=True), "the same; bad records are left out and counted"),
 }
 """Loaders by name, with a description."""
 
-WITHOUT_PATH: tuple[str, ...] = ()
+WITHOUT_PATH: tuple[str, ...] = ("genome",)
 """Layouts that are built in."""
 
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import yaml
+from one_command import Said, command_of, write_recipe
 
-from core.cli.app import run
 from mm3d.cli import ABOUT, COMMANDS
 
 SHAPES = ("ball", "box", "stick")
@@ -38,23 +34,8 @@ TASK = {
 }
 
 
-class Said(NamedTuple):
-    """Exit status of a command, and what it wrote to standard output and standard error."""
-
-    status: int
-    out: str
-    err: str
-
-
-def command(*words: object) -> Said:
-    """Run ``mm3d WORDS`` in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            status = run("mm3d", ABOUT, COMMANDS, [str(word) for word in words])
-        except SystemExit as left:  # --help
-            status = int(left.code or 0)
-    return Said(status, out.getvalue(), err.getvalue())
+command = command_of("mm3d", ABOUT, COMMANDS)
+"""Runs ``mm3d WORDS`` in this process."""
 
 
 def shape(kind: str, generator: np.random.Generator, count: int = 90) -> np.ndarray:
@@ -80,10 +61,4 @@ def write_clouds(root: Path, train: int = 8, test: int = 4) -> Path:
     return root
 
 
-def write_recipe(path: Path, values: dict, **sections: object) -> Path:
-    """A recipe file with some settings changed: ``write_recipe(path, RECIPE, train={"epochs": 2})``."""
-    merged = dict(values)
-    for name, section in sections.items():
-        merged[name] = {**values.get(name, {}), **section} if isinstance(section, dict) else section
-    path.write_text("# A test\n" + yaml.safe_dump(merged))
-    return path
+__all__ = ["Said", "write_recipe"]

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
-import yaml
+from one_command import Said, command_of, write_recipe
 
-from core.cli.app import run
 from mmbio.cli import ABOUT, COMMANDS
 
 RECIPE = {
@@ -23,23 +19,8 @@ RECIPE = {
 }
 
 
-class Said(NamedTuple):
-    """Exit status of a command, and what it wrote to standard output and standard error."""
-
-    status: int
-    out: str
-    err: str
-
-
-def command(*words: object) -> Said:
-    """Run ``mmbio WORDS`` in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            status = run("mmbio", ABOUT, COMMANDS, [str(word) for word in words])
-        except SystemExit as left:  # --help
-            status = int(left.code or 0)
-    return Said(status, out.getvalue(), err.getvalue())
+command = command_of("mmbio", ABOUT, COMMANDS)
+"""Runs ``mmbio WORDS`` in this process."""
 
 
 def random_proteins(count: int, seed: int = 0, shortest: int = 10, longest: int = 60) -> list[str]:
@@ -59,10 +40,4 @@ def write_fasta(path: Path, texts: list[str]) -> str:
     return f"fasta:{path}"
 
 
-def write_recipe(path: Path, values: dict, **sections: object) -> Path:
-    """A recipe file with some settings changed: ``write_recipe(path, RECIPE, train={"epochs": 2})``."""
-    merged = dict(values)
-    for name, section in sections.items():
-        merged[name] = {**values.get(name, {}), **section} if isinstance(section, dict) else section
-    path.write_text("# A test\n" + yaml.safe_dump(merged))
-    return path
+__all__ = ["Said", "write_recipe"]

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import yaml
+from one_command import Said, command_of, write_recipe
 from scipy import sparse
 
-from core.cli.app import run
 from mmgraph.cli import ABOUT, COMMANDS
 
 NODES, WIDTH = 120, 8
@@ -37,23 +33,8 @@ TASK = {
 }
 
 
-class Said(NamedTuple):
-    """Exit status of a command, and what it wrote to standard output and standard error."""
-
-    status: int
-    out: str
-    err: str
-
-
-def command(*words: object) -> Said:
-    """Run ``mmgraph WORDS`` in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            status = run("mmgraph", ABOUT, COMMANDS, [str(word) for word in words])
-        except SystemExit as left:  # --help
-            status = int(left.code or 0)
-    return Said(status, out.getvalue(), err.getvalue())
+command = command_of("mmgraph", ABOUT, COMMANDS)
+"""Runs ``mmgraph WORDS`` in this process."""
 
 
 def write_nodes(
@@ -90,10 +71,4 @@ def write_graphs(folder: Path, count: int = 40, classes: int = 2) -> str:
     return f"tu:{folder}"
 
 
-def write_recipe(path: Path, values: dict, **sections: object) -> Path:
-    """A recipe file with some settings changed: ``write_recipe(path, RECIPE, train={"epochs": 2})``."""
-    merged = dict(values)
-    for name, section in sections.items():
-        merged[name] = {**values.get(name, {}), **section} if isinstance(section, dict) else section
-    path.write_text("# A test\n" + yaml.safe_dump(merged))
-    return path
+__all__ = ["Said", "write_recipe"]
