@@ -10,6 +10,8 @@ from core.errors import UserError
 from mmbio.data.fasta import fasta
 from mmbio.data.genome import genome
 from mmbio.data.sets import LabelledSequences, SequenceSet, trained_on
+from mmbio.data.structures import structures
+from mmbio.data.variants import variants
 
 Loaded = Any  # SequenceSet, LabelledSequences, and what other layouts give
 
@@ -17,6 +19,8 @@ LAYOUTS: dict[str, tuple[Callable[[str], Loaded], str]] = {
     "genome": (lambda path: genome(), "2,100 proteins of a bacterium that pyhmmer comes with; needs no path"),
     "fasta": (fasta, "FASTA file, plain or .gz, or a folder of them; a bad record is an error"),
     "fasta_skip": (lambda path: fasta(path, skip=True), "the same; bad records are left out and counted"),
+    "structures": (structures, "protein structures to read contacts from: .npz, PDB or mmCIF, or a folder of these"),
+    "variants": (variants, "deep mutational scan: scan.csv[,wild_type.fasta[,column of the score]]"),
 }
 """Loaders by name, with a description."""
 
