@@ -48,6 +48,9 @@ COMMANDS = [
     _words("pretrain", "RECIPE", "train a recipe; leaves a run folder with report.html"),
     _words("reconstruct", "RUN INPUT...", "sequences, what was hidden of them, and what the model names there"),
     _typed("convert", "OFFICIAL", "weights of an official repository as a folder of ours"),
+    _typed("probe", "RUN --data ...", "score frozen features beside controls; perplexity where there are no labels"),
+    _words("finetune", "RUN --data ...", "train on labelled data; the epoch is selected on validation data"),
+    _words("embed", "RUN INPUT... -o x.npz", "features of sequences or residues of your own files"),
     Command("check", "", "what is installed, and on which devices", lambda w: call(check, "mmbio check", w)),
 ]
 

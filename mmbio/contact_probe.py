@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from core.errors import UserError
 from core.evaluation.metrics import MeanStd, mean_std
 from core.random import generator
-from core.reporting.tables import Table
 from mmbio.contacts import ContactHead, contact_features, maps_of, predict_contacts
 from mmbio.data.structures import StructureSet
-from mmbio.models import new_model
+from mmbio.embedding import untrained
 from mmbio.models.masked_lm import MaskedLM
 from mmbio.proteins.structures import contacts
 from mmbio.sequences import join
@@ -32,7 +31,7 @@ Predict = Callable[[int], NDArray]
 
 
 class ContactRow(NamedTuple):
-    """Precision of the L, L/2 and L/5 likeliest pairs of one subject at least so many residues apart."""
+    """Precisions of the L, L/2 and L/5 likeliest pairs at least so many residues apart, over pretraining seeds."""
 
     subject: str
     separation: int
@@ -159,23 +158,6 @@ def contact_rows(
             columns = zip(*(score[separation] for score in scores), strict=True)
             rows.append(ContactRow(name, separation, tuple(mean_std(column) for column in columns)))
     return rows
-
-
-def contact_table(models: Sequence[MaskedLM], data: StructureSet, controls: bool = True) -> Table:
-    """The rows of :func:`contact_rows` as a table."""
-    rows = contact_rows(models, data, controls)
-    return Table(
-        ("attention of", "apart", "P@L", "P@L/2", "P@L/5"),
-        [(row.subject, f"{row.separation} or more", *row.precisions) for row in rows],
-    )
-
-
-def untrained(model: MaskedLM, seed: int) -> MaskedLM:
-    """The same network with fresh weights, in evaluation mode."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(generator(seed, "untrained").initial_seed())
-        fresh: MaskedLM = new_model(model.config)
-    return fresh.eval().to(next(model.parameters()).device)
 
 
 def drawn(indices: Sequence[int], count: int, seed: int) -> list[int]:

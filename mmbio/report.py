@@ -11,6 +11,7 @@ from core.reporting.page import Page
 from core.reporting.tables import Table
 from core.training.run import RunFolder
 from mmbio.data.tokens import TokenData
+from mmbio.models.masked_lm import MaskedLM
 from mmbio.perplexity import LMScore, score_lm
 from mmbio.pictures import held_out_rows, plot_rows
 from mmbio.vocabulary import Vocabulary
@@ -45,6 +46,15 @@ def write_report(
     if folder.metrics.exists():
         page.add_heading("Training")
         page.add_image(plot_curves(folder.metrics, folder.path / "curves.png"))
+    if isinstance(model, MaskedLM):
+        add_predictions(page, folder, model, data)
+    page.add_heading("Settings")
+    page.add_code((folder.path / "config.yaml").read_text())
+    return page.write(folder.path / "report.html")
+
+
+def add_predictions(page: Page, folder: RunFolder, model: MaskedLM, data: TokenData) -> None:
+    """What a language model tells right, by token, and sequences with its predictions."""
     score = score_lm(model, data)
     page.add_heading("Hidden tokens")
     page.add_table(
@@ -58,9 +68,6 @@ def write_report(
         picture,
         "Grey: seen. Bold: hidden; green where the model named it, else black with what it named in red below.",
     )
-    page.add_heading("Settings")
-    page.add_code((folder.path / "config.yaml").read_text())
-    return page.write(folder.path / "report.html")
 
 
 def token_table(score: LMScore, vocabulary: Vocabulary) -> Table:

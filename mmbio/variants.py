@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.errors import UserError
-from core.evaluation.metrics import mean_std, spearman
-from core.reporting.tables import Table
-from mmbio.contact_probe import untrained
+from core.evaluation.metrics import MeanStd, mean_std, spearman
 from mmbio.data.variants import VariantSet
+from mmbio.embedding import untrained
 from mmbio.models.masked_lm import MaskedLM
 from mmbio.proteins.blosum import blosum62
 from mmbio.sequences import join
@@ -92,18 +91,22 @@ def substitution(data: VariantSet) -> NDArray[np.float64]:
     return np.array([sum(table[old, new] - table[old, old] for old, _, new in row) for row in data.mutations], float)
 
 
-def variant_table(models: Sequence[MaskedLM], data: VariantSet, controls: bool = True) -> Table:
-    """Spearman correlation with the measured effects: of pretrained models, one a seed, of the network untrained, of BLOSUM62."""
-    subjects: list[tuple[str, Callable[[], list[float]]]] = []
-    for method in METHODS:
-        name = f"pretrained, {method.replace('_', '-')} marginals"
-        subjects.append((name, lambda by=method: [_rank(score_variants(m, data, by), data) for m in models]))  # type: ignore[misc]
+class VariantRow(NamedTuple):
+    """What variants were scored by, how, and Spearman's correlation with the measured effects over pretraining seeds."""
+
+    subject: str
+    method: str
+    spearman: MeanStd
+
+
+def variant_rows(models: Sequence[MaskedLM], data: VariantSet, controls: bool = True) -> list[VariantRow]:
+    """Correlations of pretrained models, one a seed, and of controls: the network untrained, and BLOSUM62."""
+    fresh = [untrained(model, seed) for seed, model in enumerate(models)] if controls else []
+    rows = []
+    for name, some in (("pretrained", models), ("untrained", fresh)):
+        for method in METHODS if some else ():
+            scores = [spearman(score_variants(model, data, method), data.scores) for model in some]
+            rows.append(VariantRow(name, f"{method.replace('_', '-')} marginals", mean_std(scores)))
     if controls:
-        fresh = [untrained(model, seed) for seed, model in enumerate(models)]
-        subjects.append(("untrained, masked marginals", lambda: [_rank(score_variants(m, data), data) for m in fresh]))
-        subjects.append(("BLOSUM62", lambda: [_rank(substitution(data), data)]))
-    return Table(("scored by", "Spearman"), [(name, mean_std(score())) for name, score in subjects])
-
-
-def _rank(scores: NDArray, data: VariantSet) -> float:
-    return spearman(scores, data.scores)
+        rows.append(VariantRow("BLOSUM62", "substitution", mean_std([spearman(substitution(data), data.scores)])))
+    return rows

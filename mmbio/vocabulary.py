@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ class Vocabulary:
         unknown: stands for tokens that are not in the vocabulary, None where they are an error.
         drawn: tokens that random replacements are drawn from.
         hideable: tokens that masks may hide; those drawn where none are named.
+        kind: what its texts are.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Vocabulary:
     unknown: str | None
     drawn: tuple[str, ...]
     hideable: tuple[str, ...] = ()
+    kind: Literal["protein", "molecule"] = "protein"
 
     def __post_init__(self) -> None:
         if len(set(self.tokens)) < len(self.tokens):
@@ -98,9 +101,10 @@ class Vocabulary:
         Raises:
             UserError: it cannot be read, or has a token that is not in the vocabulary and no token for unknown ones.
         """
+        ids, unknown = self.ids, None if self.unknown is None else self.ids[self.unknown]
         found = []
         for token in self.split(text):
-            number = self.ids.get(token, None if self.unknown is None else self.ids[self.unknown])
+            number = ids.get(token, unknown)
             if number is None:
                 raise UserError(f"{token!r} is not in the vocabulary {self.name}")
             found.append(number)

@@ -19,6 +19,7 @@ from core.reporting.scores import write_scores
 from core.saving import describe, load_strictly, resolve
 from core.training.data import Microbatch
 from core.training.job import Job, run_training
+from core.training.pretrained import data_of
 from core.training.run import RunFolder
 from core.training.selection import BestWeights, read_record
 from mmgraph.config import GraphClassifierConfig, GraphFinetuneRecipe
@@ -28,7 +29,6 @@ from mmgraph.data.sources import load
 from mmgraph.models import load_model
 from mmgraph.models.classifier import GraphClassifier
 from mmgraph.models.gmae import GMAE
-from mmgraph.runs import data_of
 from mmgraph.training_data import all_graphs, describe_data
 
 Scores = dict[str, float]

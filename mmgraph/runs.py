@@ -1,4 +1,4 @@
-"""What a run folder says of itself: its seeds, its data, its settings of evaluation, and its model on a device."""
+"""What a run folder says of itself: its settings of evaluation, and its model on a device."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 from core.config import from_dict
 from core.devices import move_to
-from core.errors import UserError
 from core.saving import resolve
 from core.training.run import RunFolder
 from mmgraph.config import GraphProbeConfig, NodeProbeConfig, SamplingConfig
@@ -38,21 +37,6 @@ def probe_config_of(source: str | Path) -> ProbeConfig:
     )
 
 
-def data_of(source: str | Path) -> str:
-    """What a run was trained on.
-
-    Raises:
-        UserError: the model comes without a run, or the run had data from Python.
-    """
-    folder = RunFolder(resolve(source))
-    if not (folder.path / "config.yaml").exists():
-        raise UserError(f"{source}: a model without a run, which names no data; name some with --data")
-    named = folder.config().get("data")
-    if not isinstance(named, str) or not named:
-        raise UserError(f"{folder.path / 'config.yaml'}: names no data; name some with --data")
-    return named
-
-
 def load_encoder_on(source: str | Path, device: str) -> Any:
     """A saved model on a device ("auto": a GPU where there is one).
 
@@ -62,9 +46,3 @@ def load_encoder_on(source: str | Path, device: str) -> Any:
     model = load_model(source)
     move_to(model, device)
     return model
-
-
-def seed_folders(run: str | Path) -> list[Path | str]:
-    """The folders ``seed-N`` of a run in order, or the run itself."""
-    found = sorted(Path(run).glob("seed-*"), key=lambda path: (len(path.name), path.name))
-    return list(found) or [run]

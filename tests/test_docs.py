@@ -90,7 +90,7 @@ def test_command_line_parses(where: str, words: list[str], capsys: pytest.Captur
     assert options(rest) <= options(help_of(words[0], verb, rest, capsys).split()), where
 
 
-ANY = {"mm3d": "demo", "mmgraph": "graphmae_cora"}  # a recipe of each room
+ANY = {"mm3d": "demo", "mmgraph": "graphmae_cora", "mmbio": "esm2_8m"}  # a recipe of each room
 
 
 def parse(verb: str, words: list[str], script: str = "mm3d") -> None:

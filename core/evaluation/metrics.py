@@ -47,6 +47,23 @@ def mean_class_accuracy(predictions: ArrayLike, targets: ArrayLike) -> float:
     return float(np.mean([(predicted[expected == label] == label).mean() for label in np.unique(expected)]))
 
 
+def mcc(predictions: ArrayLike, targets: ArrayLike) -> float:
+    """Matthews' correlation coefficient of (N,) integer labels, for two classes or more.
+
+    Returns:
+        A value in [-1, 1]; 0 where it is undefined, as one side is of one class only.
+
+    Source: Gorodkin, "Comparing two K-category assignments by a K-category correlation coefficient", 2004, Eq. 8.
+    """
+    predicted, expected = _pair(predictions, targets)
+    classes = np.union1d(predicted, expected)
+    said = np.array([(predicted == label).sum() for label in classes], dtype=np.float64)
+    true = np.array([(expected == label).sum() for label in classes], dtype=np.float64)
+    count, right = float(predicted.size), float((predicted == expected).sum())
+    scale = np.sqrt((count**2 - said @ said) * (count**2 - true @ true))
+    return float((right * count - said @ true) / scale) if scale > 0 else 0.0
+
+
 def rmse(predictions: ArrayLike, targets: ArrayLike) -> float:
     """Root mean squared error; entries whose target is NaN (a missing label) are left out."""
     predicted, expected = _labelled(predictions, targets)

@@ -1,24 +1,49 @@
 """Settings, a file for each system. Free of torch, so that the command line answers at once."""
 
+from mmbio.config.abbert import AbBERTConfig, AbBERTRecipe
+from mmbio.config.cpcprot import CPCProtConfig, CPCProtRecipe
 from mmbio.config.data import TextConfig
 from mmbio.config.esm import ESM1bConfig, ESM1bRecipe, ESM2Config, ESM2Recipe
+from mmbio.config.finetune import SequenceFinetuneRecipe, SequencePredictorConfig
 from mmbio.config.mask import TokenMaskConfig
+from mmbio.config.molformer import MolFormerConfig, MolFormerRecipe
+from mmbio.config.probes import ResidueProbeConfig
+from mmbio.config.smiles_bert import SmilesBertConfig, SmilesBertRecipe
+from mmbio.config.tape import TapeConfig, TapeRecipe
 
-Recipe = ESM1bRecipe | ESM2Recipe
+Recipe = AbBERTRecipe | CPCProtRecipe | ESM1bRecipe | ESM2Recipe | MolFormerRecipe | SmilesBertRecipe | TapeRecipe
 
 RECIPES: dict[str, type[Recipe]] = {
+    "abbert": AbBERTRecipe,
+    "cpcprot": CPCProtRecipe,
     "esm1b": ESM1bRecipe,
     "esm2": ESM2Recipe,
+    "tape": TapeRecipe,
+    "molformer": MolFormerRecipe,
+    "smiles_bert": SmilesBertRecipe,
 }
 """Dataclasses of the recipes by the word after ``system:``."""
 
 __all__ = [
     "RECIPES",
+    "AbBERTConfig",
+    "AbBERTRecipe",
+    "CPCProtConfig",
+    "CPCProtRecipe",
     "ESM1bConfig",
     "ESM1bRecipe",
     "ESM2Config",
     "ESM2Recipe",
+    "MolFormerConfig",
+    "MolFormerRecipe",
     "Recipe",
+    "ResidueProbeConfig",
+    "SequenceFinetuneRecipe",
+    "SequencePredictorConfig",
+    "SmilesBertConfig",
+    "SmilesBertRecipe",
+    "TapeConfig",
+    "TapeRecipe",
     "TextConfig",
     "TokenMaskConfig",
 ]

@@ -12,10 +12,10 @@ from core.config import at_least
 class TokenMaskConfig:
     """Which tokens are hidden, and what they become."""
 
-    kind: Literal["random", "span", "contiguous"] = "random"
-    """Tokens each by itself, spans of geometric length, or one run."""
+    kind: Literal["random", "span", "contiguous", "regions", "whole_regions"] = "random"
+    """Tokens each by itself, spans of geometric length, one run, tokens of regions (an antibody's CDRs), or whole regions."""
     ratio: float = 0.15
-    """Share of a sequence's tokens that is hidden."""
+    """Share of a sequence's tokens that is hidden; of its tokens in regions (regions), of its regions (whole_regions)."""
     mask_share: float = 0.8
     """Share of the hidden tokens that become the mask token."""
     random_share: float = 0.1

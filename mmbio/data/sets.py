@@ -26,6 +26,8 @@ class SequenceSet:
         regions: for every sequence a string of digits, one a residue, 0 for no region; or none at all.
         held_out: indices of sequences that are not trained on and tell the perplexity; empty where none are set apart.
         skipped: records of the files that were left out, and why, a line each.
+        apart: CDR-H3 loops of what is held out here or tested on; sequences of sets that are joined to this one are left
+            out where their loop is like one of these.
     """
 
     name: str
@@ -35,6 +37,7 @@ class SequenceSet:
     regions: tuple[str, ...] = ()
     held_out: tuple[int, ...] = ()
     skipped: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.texts:
@@ -89,6 +92,8 @@ class LabelledSequences:
         if len(np.unique(every)) < len(every):
             raise UserError(f"{self.name}: a sequence is in two of train, validation and test, or twice in one")
         if self.task == "residues":
+            if self.kind != "protein":
+                raise UserError(f"{self.name}: classes of residues of {self.kind}s; expected proteins")
             for number, (text, label) in enumerate(zip(self.texts, self.labels, strict=True)):
                 if len(text) != len(label):
                     raise UserError(
@@ -105,15 +110,64 @@ class LabelledSequences:
         return self.names[number] if self.names else f"sequence {number}"
 
 
+@dataclass(frozen=True)
+class AntibodySet:
+    """Antibodies' chains with their loops as regions, in three parts.
+
+    Args:
+        sequences: with regions 1, 2, 3 for CDR 1 to 3, 0 for the framework and for what is not known.
+        train, validation, test: indices, none in two parts.
+    """
+
+    sequences: SequenceSet
+    train: NDArray[np.integer]
+    validation: NDArray[np.integer]
+    test: NDArray[np.integer]
+
+    def __post_init__(self) -> None:
+        if not self.sequences.regions:
+            raise UserError(f"{self.sequences.name}: antibodies without regions")
+        every = np.concatenate([self.train, self.validation, self.test])
+        if len(np.unique(every)) < len(every):
+            raise UserError(f"{self.sequences.name}: a sequence is in two of train, validation and test")
+        if len(self.train) == 0:
+            raise UserError(f"{self.sequences.name}: no sequences in its train part")
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def loop(self, number: int, region: str = "3") -> str:
+        """The residues of a sequence that are in a region."""
+        return loop_of(self.sequences.texts[number], self.sequences.regions[number], region)
+
+
+def loop_of(text: str, regions: str, region: str = "3") -> str:
+    """The residues that are in a region."""
+    return "".join(letter for letter, number in zip(text, regions, strict=True) if number == region)
+
+
 def _because(skipped: tuple[str, ...]) -> str:
     return f"; {len(skipped)} records were left out, the first: {skipped[0]}" if skipped else ""
 
 
-def trained_on(data: SequenceSet | LabelledSequences) -> SequenceSet:
+def trained_on(data: SequenceSet | LabelledSequences | AntibodySet) -> SequenceSet:
     """What a language model may learn from: all sequences, or the training part, with the validation part held out."""
     if isinstance(data, SequenceSet):
         return data
     chosen = [*data.train.tolist(), *data.validation.tolist()]
+    if isinstance(data, AntibodySet):
+        some = data.sequences
+        loops = {data.loop(i) for i in (*data.validation.tolist(), *data.test.tolist())} - {""}
+        return SequenceSet(
+            some.name,
+            some.kind,
+            tuple(some.texts[i] for i in chosen),
+            tuple(some.names[i] for i in chosen) if some.names else (),
+            tuple(some.regions[i] for i in chosen),
+            tuple(range(len(data.train), len(chosen))),
+            some.skipped,
+            tuple(sorted(loops)),
+        )
     names = tuple(data.names[i] for i in chosen) if data.names else ()
     held = tuple(range(len(data.train), len(chosen)))
     return SequenceSet(data.name, data.kind, tuple(data.texts[i] for i in chosen), names, (), held, data.skipped)

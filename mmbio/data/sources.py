@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 from core.config import did_you_mean
 from core.errors import UserError
+from mmbio.data.antibodies import antibodies
+from mmbio.data.clean_ec import clean_ec
+from mmbio.data.covabdab import covabdab
+from mmbio.data.csv_file import csv_file
 from mmbio.data.fasta import fasta
+from mmbio.data.flip import flip_values
+from mmbio.data.flip_residues import LIGANDS, flip_bind, flip_conservation, flip_ss
 from mmbio.data.genome import genome
-from mmbio.data.sets import LabelledSequences, SequenceSet, trained_on
+from mmbio.data.moleculenet import moleculenet
+from mmbio.data.multiloc import multiloc, multiloc_independent
+from mmbio.data.nci_properties import nci_properties
+from mmbio.data.sets import AntibodySet, LabelledSequences, SequenceSet, loop_of, trained_on
+from mmbio.data.smiles import moses, nci, smiles
 from mmbio.data.structures import structures
+from mmbio.data.tape import tape
 from mmbio.data.variants import variants
+from mmbio.proteins.loops import like_any
 
 Loaded = Any  # SequenceSet, LabelledSequences, and what other layouts give
 
@@ -21,10 +34,55 @@ LAYOUTS: dict[str, tuple[Callable[[str], Loaded], str]] = {
     "fasta_skip": (lambda path: fasta(path, skip=True), "the same; bad records are left out and counted"),
     "structures": (structures, "protein structures to read contacts from: .npz, PDB or mmCIF, or a folder of these"),
     "variants": (variants, "deep mutational scan: scan.csv[,wild_type.fasta[,column of the score]]"),
+    "smiles": (
+        smiles,
+        "file of SMILES: .smi, .txt, .csv or .tsv (file.csv@column), plain or .gz; a bad line is an error",
+    ),
+    "smiles_skip": (lambda path: smiles(path, skip=True), "the same; bad lines are left out and counted"),
+    "smiles_canonical": (
+        lambda path: smiles(path, respell=True),
+        "the same, each molecule in rdkit's canonical spelling",
+    ),
+    "smiles_canonical_skip": (
+        lambda path: smiles(path, skip=True, respell=True),
+        "the same, canonical; bad lines are left out and counted",
+    ),
+    "nci": (nci, "5,000 molecules that come with rdkit; needs no path"),
+    "nci_properties": (lambda path: nci_properties(), "the same with logP, TPSA and QED, as rdkit computes them"),
+    "moses": (moses, "folder of MOSES: train.csv and test.csv, plain or .gz"),
+    "moleculenet": (moleculenet, "a file of MoleculeNet, known by its name (bbbp.csv.gz); scaffold split 8:1:1"),
+    "moleculenet_as_is": (
+        lambda path: moleculenet(path, respell=False),
+        "the same, molecules as the file spells them, not canonical without stereo chemistry",
+    ),
+    "moleculenet_random": (
+        lambda path: moleculenet(path, random_seed=0),
+        "canonical again; scaffolds in random order, drawn once for all",
+    ),
+    "antibodies": (antibodies, "JSON lines of antibodies (seq, cdr), a folder with train, val and test, or an .npz"),
+    "covabdab": (covabdab, "CSV of CoV-AbDab: heavy chains of antibodies against coronaviruses"),
+    "tape": (
+        tape,
+        "folder of one of TAPE's tasks in JSON (secondary_structure_train.json, ...), or one of its test files",
+    ),
+    "csv": (csv_file, "any table: path.csv,text=COLUMN,label=COLUMN,task=values,split=COLUMN,kind=protein"),
+    "flip_gb1": (flip_values, "FLIP: the fitness of GB1 (or AAV), the CSV file of a split"),
+    "flip_meltome": (flip_values, "FLIP: melting temperatures, a CSV file"),
+    "flip_ss": (flip_ss, "FLIP: secondary structure of residues, the folder"),
+    "flip_ss_all": (lambda path: flip_ss(path, masked=False), "the same, residues without coordinates scored as coil"),
+    "flip_conservation": (flip_conservation, "FLIP: conservation of residues, the folder"),
+    "flip_bind": (flip_bind, "FLIP: residues that bind any ligand, the folder or the file of a split"),
+    **{
+        f"flip_bind_{ligand}": (partial(flip_bind, ligand=ligand), f"the same, ligands of kind {ligand}")
+        for ligand in LIGANDS
+    },
+    "clean_ec": (clean_ec, "CLEAN: first digits of EC numbers, a folder with split10.csv and new.csv"),
+    "multiloc": (multiloc, "locations in the cell, a folder with a FASTA file for each"),
+    "multiloc_independent": (multiloc_independent, "the folder of MultiLoc, its second set as test"),
 }
 """Loaders by name, with a description."""
 
-WITHOUT_PATH: tuple[str, ...] = ("genome",)
+WITHOUT_PATH: tuple[str, ...] = ("genome", "nci", "nci_properties")
 """Layouts that are built in."""
 
 
@@ -47,34 +105,71 @@ def load(source: str) -> Loaded:
 def load_texts(source: str) -> SequenceSet:
     """Sequences to learn from, of one source or of several joined by ``+``; of equal sequences the first stays.
 
-    Labelled sets give their training part, and their validation part as held out.
+    Labelled sets give their training part, and their validation part as held out; a sequence that is in the test part of
+    one is left out of all.
 
     Raises:
         UserError: as :func:`load`, data that is no sequences, or proteins together with molecules.
     """
-    sets = []
+    sets: list[SequenceSet] = []
+    tests: set[str] = set()
     for word in source.split("+"):
         data = load(word)
-        if not isinstance(data, SequenceSet | LabelledSequences):
+        if not isinstance(data, SequenceSet | LabelledSequences | AntibodySet):
             raise UserError(f"data {word!r}: no set of sequences; `mmbio list --data` says what each layout is")
         sets.append(trained_on(data))
-    return join_sets(sets) if len(sets) > 1 else sets[0]
+        if isinstance(data, LabelledSequences):
+            tests |= {data.texts[i] for i in data.test}
+    return join_sets(sets, tests) if len(sets) > 1 else sets[0]
 
 
-def join_sets(sets: list[SequenceSet]) -> SequenceSet:
-    """Several sets as one, without those sequences that are there already; what is held out of one is held out of all."""
+def join_sets(sets: list[SequenceSet], without: Collection[str] = ()) -> SequenceSet:
+    """Several sets as one, without those sequences that are there already; what is held out of one is held out of all.
+
+    Where some have regions all do: of equal sequences those regions stay that say more, and sequences of sets without
+    regions are in none. Antibodies whose CDR-H3 is like one that another set holds apart are left out and said so.
+
+    Args:
+        without: sequences to leave out.
+    """
     if len({data.kind for data in sets}) > 1:
         raise UserError(f"{'+'.join(data.name for data in sets)}: proteins and molecules; expected one of them")
-    kept: dict[str, int] = {}
+    kept: dict[str, str] = {}
     held: set[str] = set()
+    skipped = [line for data in sets for line in data.skipped]
     for data in sets:
         held |= {data.texts[i] for i in data.held_out}
-        for text in data.texts:
-            kept.setdefault(text, len(kept))
+        avoided = too_like(data, [other for other in sets if other is not data])
+        if avoided:
+            skipped.append(
+                f"{data.name}: {len(avoided)} sequences whose CDR-H3 is like one that is held apart elsewhere"
+            )
+        for number, text in enumerate(data.texts):
+            regions = data.regions[number] if data.regions else "0" * len(text)
+            usable = number not in avoided and text not in without
+            if usable and inside(regions) >= inside(kept.get(text, "")):
+                kept[text] = regions
+    order = {text: number for number, text in enumerate(kept)}
     return SequenceSet(
         "+".join(data.name for data in sets),
         sets[0].kind,
         tuple(kept),
-        held_out=tuple(sorted(kept[text] for text in held)),
-        skipped=tuple(line for data in sets for line in data.skipped),
+        regions=tuple(kept.values()) if any(data.regions for data in sets) else (),
+        held_out=tuple(sorted(order[text] for text in held if text in order)),
+        skipped=tuple(skipped),
+        apart=tuple(sorted({loop for data in sets for loop in data.apart})),
     )
+
+
+def inside(regions: str) -> int:
+    """How many residues are in a region."""
+    return len(regions) - regions.count("0")
+
+
+def too_like(data: SequenceSet, others: list[SequenceSet]) -> set[int]:
+    """Sequences of a set, not held out there, whose CDR-H3 is like one that other sets hold apart."""
+    apart = sorted({loop for other in others for loop in other.apart})
+    if not apart or not data.regions:
+        return set()
+    loops = [loop_of(text, regions) for text, regions in zip(data.texts, data.regions, strict=True)]
+    return {i for i, like in enumerate(like_any(loops, apart)) if like} - set(data.held_out)

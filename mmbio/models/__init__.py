@@ -16,21 +16,33 @@ if TYPE_CHECKING:
 
 def classes() -> tuple[type, ...]:
     """All models of mmbio; each has a configuration of its own kind."""
+    from mmbio.models.abbert import AbBERT
+    from mmbio.models.cpcprot import CPCProt
     from mmbio.models.esm1b import ESM1b
     from mmbio.models.esm2 import ESM2
+    from mmbio.models.molformer import MolFormer
+    from mmbio.models.predictor import SequencePredictor
+    from mmbio.models.smiles_bert import SmilesBert
+    from mmbio.models.tape import Tape
 
-    return (ESM1b, ESM2)
+    return (AbBERT, CPCProt, ESM1b, ESM2, MolFormer, SequencePredictor, SmilesBert, Tape)
 
 
 def converters() -> dict[type, Callable[[dict[str, Tensor], Any], dict[str, Tensor]]]:
     """Models whose official state dicts `mmbio convert` takes: functions from official names and our model to our names."""
-    from mmbio.models import esm_official
+    from mmbio.models import abbert_official, cpcprot_official, esm_official, tape_official
+    from mmbio.models.abbert import AbBERT
+    from mmbio.models.cpcprot import CPCProt
     from mmbio.models.esm1b import ESM1b
     from mmbio.models.esm2 import ESM2
+    from mmbio.models.tape import Tape
 
     return {
+        AbBERT: lambda weights, model: abbert_official.from_official(weights),
+        CPCProt: lambda weights, model: cpcprot_official.from_official(weights),
         ESM1b: esm_official.from_official,
         ESM2: esm_official.from_official,
+        Tape: lambda weights, model: tape_official.from_official(weights),
     }
 
 

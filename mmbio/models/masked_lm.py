@@ -17,6 +17,7 @@ from core.saving import Pretrained
 from core.token_masks import Corruption, TokenMask, contiguous_tokens, random_tokens, span_tokens
 from mmbio.config.mask import TokenMaskConfig
 from mmbio.layers.lm_head import LMHead
+from mmbio.region_masks import region_tokens, whole_regions
 from mmbio.sequences import Sequences, mean_of_sequences
 from mmbio.vocabulary import Vocabulary
 
@@ -74,18 +75,22 @@ class MaskedLM(Pretrained, MaskedModel):
         """Which tokens are hidden and what is read in their place; special tokens are neither hidden nor drawn.
 
         Raises:
-            UserError: no sequence of the batch has two tokens that may be hidden, of which one stays visible.
+            UserError: no sequence of the batch has two tokens that may be hidden, of which one stays visible; or the kind of
+                mask hides regions, and the batch has none.
         """
         config, ids, offsets = self.masking, batch.ids.cpu(), batch.offsets.cpu()
         usable = self.vocabulary.hideable_ids[ids]
         if config.kind == "span":
             mask = span_tokens(ids, offsets, usable, config.ratio, self.corruption, randomness, config.span_stop)
+        elif config.kind in ("regions", "whole_regions"):
+            hide = region_tokens if config.kind == "regions" else whole_regions
+            mask = hide(ids, offsets, usable, regions_of(batch), config.ratio, self.corruption, randomness)
         else:
             draw = random_tokens if config.kind == "random" else contiguous_tokens
             mask = draw(ids, offsets, usable, config.ratio, self.corruption, randomness)
         if not len(mask.written):
             raise UserError(
-                f"a batch of {len(batch)} sequence(s) without two residues that masks may hide; leave such sequences out"
+                f"a batch of {len(batch)} sequence(s) without two tokens that masks may hide; leave such sequences out"
             )
         return mask
 
@@ -112,6 +117,19 @@ class MaskedLM(Pretrained, MaskedModel):
         output = self(batch, mask)
         chances = output.predictions["lm"].float().softmax(-1)
         return Filled(output.mask, chances.argmax(-1), chances)
+
+
+def regions_of(batch: Sequences) -> Tensor:
+    """The regions of a batch on the CPU, (T,), of which some token is in one.
+
+    Raises:
+        UserError: the data has none.
+    """
+    if batch.regions is None or not batch.regions.any():
+        raise UserError(
+            "mask.kind: these sequences have no regions to hide; expected antibodies, or another kind of mask"
+        )
+    return batch.regions.cpu()
 
 
 def hidden_ids(batch: Sequences, mask: Mask) -> Tensor:

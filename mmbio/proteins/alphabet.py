@@ -11,6 +11,8 @@ STANDARD = tuple("ACDEFGHIKLMNPQRSTVWY")
 RESIDUES = frozenset("ABCDEFGHIKLMNOPQRSTUVWXYZ")
 """Letters of FASTA files but J: the twenty, B and Z for two each, U and O for two rare ones, X for any."""
 
+_ALLOWED = RESIDUES | frozenset("-.")
+
 
 def clean(text: str) -> str:
     """A protein's letters by one rule.
@@ -24,8 +26,10 @@ def clean(text: str) -> str:
     letters = "".join(text.split()).upper().rstrip("*").replace("J", "X").replace("*", "X")
     if not letters:
         raise UserError("an empty sequence; expected residues")
+    if _ALLOWED.issuperset(letters):  # by far faster than a look at each
+        return letters
     for place, letter in enumerate(letters, 1):
-        if letter not in RESIDUES and letter not in "-.":
+        if letter not in _ALLOWED:
             raise UserError(f"character {letter!r} at place {place} is no residue; expected letters A to Z")
     return letters
 
@@ -44,3 +48,36 @@ ESM = Vocabulary(
     hideable=(*STANDARD, *"BUZO"),
 )
 """33 tokens; masks hide letters but X, random replacements are the twenty amino acids."""
+
+# The order of songlab-cal/tape, which CPCProt shares; it has O and U and no J.
+IUPAC = Vocabulary(
+    name="IUPAC",
+    tokens=("<pad>", "<mask>", "<cls>", "<sep>", "<unk>", *"ABCDEFGHIKLMNOPQRSTUVWXYZ"),
+    split=clean,
+    mask="<mask>",
+    pad="<pad>",
+    begin="<cls>",
+    end="<sep>",
+    unknown="<unk>",
+    drawn=STANDARD,
+    hideable=(*STANDARD, *"BUZO"),
+)
+"""30 tokens; masks and replacements as for :data:`ESM`."""
+
+# The order of KyGao/ABGNN, whose dictionary counted 50 million antibodies; its last six words fill it up to 32.
+ABBERT = Vocabulary(
+    name="AbBERT",
+    tokens=(
+        *("<s>", "<pad>", "</s>", "<unk>", *"SGTYVALRDKQWINFEPCMHX*"),
+        *(f"madeupword{number:04}" for number in range(6)),
+        "<mask>",
+    ),
+    split=clean,
+    mask="<mask>",
+    pad="<pad>",
+    begin="<s>",
+    end="</s>",
+    unknown="<unk>",
+    drawn=STANDARD,
+)
+"""33 tokens; masks hide the twenty amino acids, and random replacements are these."""

@@ -33,11 +33,12 @@ def probe(
         device: where embeddings are computed; auto takes a GPU where there is one.
         out: JSON file for the results; RUN/probe.json where none is given.
     """
+    from core.training.pretrained import data_of, seed_folders
     from mmgraph.data.sets import NodeSet
     from mmgraph.data.sources import load
     from mmgraph.links import link_rows
     from mmgraph.probing import probe_rows, probe_table, score_name
-    from mmgraph.runs import data_of, load_encoder_on, probe_config_of, seed_folders
+    from mmgraph.runs import load_encoder_on, probe_config_of
     from mmgraph.training_data import all_graphs
 
     if out is not None and not Path(out).resolve().parent.is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from tiny_mmbio import command
 
 from core.errors import MissingPackage, UserError
 from core.random import generator
@@ -18,7 +20,6 @@ from mmbio.contact_probe import (
     by_attention,
     by_distance,
     contact_rows,
-    contact_table,
     drawn,
     fit_contacts,
     precisions,
@@ -131,10 +132,21 @@ def test_rows_controls_and_given_regressions() -> None:
     assert subjects == ["pretrained", "pretrained, its own regression", "untrained", "distance alone"]
     assert found["pretrained", 6][0].count == 2
     assert found["pretrained", 6][2].mean > 0.9
-    assert found["untrained", 6][2].mean < found["distance alone", 6][2].mean <= 1
-    text = contact_table([oracle], data, controls=False).text()
-    assert "P@L/5" in text
-    assert "distance alone" not in text
+    assert found["distance alone", 6][2].mean < found["pretrained", 6][2].mean
+    assert {row.subject for row in contact_rows([oracle], data, controls=False)} == {"pretrained"}
+
+
+def test_the_command(pretrained: Path, tmp_path: Path) -> None:
+    said = command("probe", pretrained, "--data", arrays(tmp_path / "a.npz"), "--out", tmp_path / "a.json")
+    assert said.status == 0, said.err
+    rows = json.loads((tmp_path / "a.json").read_text())["rows"]
+    assert [row["probe"] for row in rows[:3]] == [f"contacts {apart} or more apart" for apart in (6, 12, 24)]
+    assert list(rows[0]["scores"]) == ["P@L", "P@L/2", "P@L/5"]
+    assert {row["features"] for row in rows} == {"pretrained", "untrained", "distance alone"}
+    said = command("probe", pretrained, "--data", arrays(tmp_path / "a.npz"), "--methods", "knn")
+    assert said.status == 2
+    said = command("pretrain", "esm2_8m", "--data", arrays(tmp_path / "a.npz"), "--out", tmp_path / "run")
+    assert "no set of sequences" in said.err
 
 
 def test_the_distance_alone_is_the_frequency_of_contacts() -> None:

@@ -24,7 +24,13 @@ def losses(folder: Path) -> list[float]:
 def test_tied_weights_survive_sharding(tmp_path: Path) -> None:
     """Sequences are of one length, so that both processes hide as many tokens: a loss is the mean of their means."""
     data = write_fasta(tmp_path / "a.fasta", random_proteins(40, shortest=30, longest=30))
-    words = [str(write_recipe(tmp_path / "r.yaml", RECIPE, data=data)), "--model.checkpointing", "true", "--optim.clip_norm", "0.5"]
+    words = [
+        str(write_recipe(tmp_path / "r.yaml", RECIPE, data=data)),
+        "--model.checkpointing",
+        "true",
+        "--optim.clip_norm",
+        "0.5",
+    ]
     assert command("pretrain", *words, "--out", tmp_path / "one").status == 0
     root = Path(__file__).parents[2]
     script = Path(__file__).with_name("run_mmbio.py")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tiny_mmbio import command
 
 from core.errors import UserError
 from mmbio.config import ESM1bConfig, ESM2Config
@@ -17,7 +19,7 @@ from mmbio.models.esm2 import ESM2
 from mmbio.proteins.alphabet import ESM, STANDARD
 from mmbio.proteins.blosum import blosum62
 from mmbio.sequences import join
-from mmbio.variants import expected, score_variants, substitution, variant_table
+from mmbio.variants import expected, score_variants, substitution, variant_rows
 
 WILD = "MKTAYIAKQR"
 
@@ -158,13 +160,27 @@ def test_blosum62_is_a_symmetric_matrix() -> None:
     assert low == pytest.approx(0.3176, abs=5e-5)
 
 
-def test_the_control_and_the_table(tmp_path: Path) -> None:
+def test_the_control_and_the_rows() -> None:
     data = data_of((("K", 1, "R"),), (("K", 1, "W"),), (("K", 1, "R"), ("T", 2, "S")), ())
     assert substitution(data).tolist() == [-3, -8, -7, 0]
-    text = variant_table([model()], data).text()
-    for subject in ("pretrained, masked marginals", "pretrained, wild-type marginals", "untrained", "BLOSUM62"):
-        assert subject in text
-    assert "BLOSUM62" not in variant_table([model()], data, controls=False).text()
+    rows = variant_rows([model(), model()], data)
+    assert [(row.subject, row.method, row.spearman.count) for row in rows] == [
+        ("pretrained", "masked marginals", 2),
+        ("pretrained", "wild-type marginals", 2),
+        ("untrained", "masked marginals", 2),
+        ("untrained", "wild-type marginals", 2),
+        ("BLOSUM62", "substitution", 1),
+    ]
+    assert len(variant_rows([model()], data, controls=False)) == 2
+
+
+def test_the_command(pretrained: Path, tmp_path: Path) -> None:
+    path = scan(tmp_path, "mutant,score\nK2A,1\nT3V,2\nA4G,0.5\n")
+    said = command("probe", pretrained, "--data", f"variants:{path}", "--out", tmp_path / "a.json")
+    assert said.status == 0, said.err
+    rows = json.loads((tmp_path / "a.json").read_text())["rows"]
+    assert [row["features"] for row in rows][::2] == ["pretrained", "untrained", "BLOSUM62"]
+    assert "Spearman" in said.out
 
 
 def test_beta_lactamase(shared: Path) -> None:

@@ -127,3 +127,20 @@ def test_part_miou_without_classes_is_sklearns_jaccard() -> None:
     assert result.instance == pytest.approx(np.mean(per_shape))
     assert list(result.per_group.values()) == pytest.approx(list(pooled))
     assert result.group == pytest.approx(pooled.mean())
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40))
+def test_mcc_is_that_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
+    from sklearn.metrics import matthews_corrcoef
+
+    predicted, expected = zip(*pairs, strict=True)
+    assert metrics.mcc(predicted, expected) == pytest.approx(matthews_corrcoef(expected, predicted), abs=1e-12)
+
+
+def test_mcc_by_hand() -> None:
+    assert metrics.mcc([0, 1, 1, 0], [0, 1, 1, 0]) == pytest.approx(1)
+    assert metrics.mcc([1, 0, 0, 1], [0, 1, 1, 0]) == pytest.approx(-1)
+    assert metrics.mcc([0, 0, 0, 0], [0, 1, 1, 0]) == 0  # says nothing
+    # 3 true positives, 4 true negatives, 2 false positives, 1 false negative: (12 - 2) / sqrt(5 * 4 * 6 * 5)
+    predicted, expected = [1] * 3 + [0] * 4 + [1] * 2 + [0], [1] * 3 + [0] * 4 + [0] * 2 + [1]
+    assert metrics.mcc(predicted, expected) == pytest.approx(10 / 600**0.5)

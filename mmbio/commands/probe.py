@@ -1,0 +1,74 @@
+"""`mmbio probe`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from core.errors import UserError
+from core.files import write_atomically
+
+
+def probe(
+    run: str,
+    data: str | None = None,
+    methods: str = "",
+    controls: bool = True,
+    epochs: int = 10,
+    device: str = "auto",
+    out: str | None = None,
+) -> None:
+    """Score frozen features on labelled data, mean and std over pretraining seeds, beside the untrained network and raw features.
+
+    Classes: logistic regression, or a linear SVM or nearest neighbours. Values: ridge regression. Yes-or-no questions: a
+    logistic regression each. Classes of residues: a linear layer. Sequences without labels: perplexity of hidden tokens.
+    Structures: contacts from attention maps. Variants: rank correlation of what the model expects with measured effects.
+
+    Args:
+        run: run folder, or one with a folder seed-N for every pretraining seed.
+        data: labelled data; that of the pretraining where none is given.
+        methods: for classes some of logistic,linear_svm,knn; logistic where none is given.
+        controls: also score the same network untrained, and raw features.
+        epochs: passes over the residues of the training part (classes of residues).
+        device: where features are computed; auto takes a GPU where there is one.
+        out: JSON file for the results; RUN/probe.json where none is given.
+    """
+    from core.training.pretrained import data_of, seed_folders
+    from mmbio.config import ResidueProbeConfig
+    from mmbio.data.sources import load
+    from mmbio.probing import ProbeSettings, probe_rows, probe_table
+    from mmbio.runs import load_model_on
+
+    if out is not None and not Path(out).resolve().parent.is_dir():
+        raise UserError(f"--out {out}: its folder does not exist")
+    if epochs < 1:
+        raise UserError(f"--epochs {epochs}: expected at least 1")
+    folders = seed_folders(run)
+    source = data or data_of(folders[0])
+    given = load(source)
+    models = [load_model_on(folder, device) for folder in folders]
+    settings = ProbeSettings(controls, split_words(methods), ResidueProbeConfig(epochs=epochs))
+    rows = probe_rows(models, given, settings)
+    print(f"{source}: test scores, {len(models)} pretraining seed(s)")
+    print(probe_table(rows).text())
+    found: list[dict[str, Any]] = [
+        {
+            "features": row.subject,
+            "probe": row.probe,
+            "scores": {name: {"mean": s.mean, "std": s.std, "seeds": s.count} for name, s in row.scores.items()},
+        }
+        for row in rows
+    ]
+    target = Path(out) if out else Path(run) / "probe.json"
+    if out is None and not target.parent.is_dir():  # a hub id has no folder of ours
+        return
+    try:
+        write_atomically(target, (json.dumps({"data": source, "rows": found}, indent=1) + "\n").encode())
+    except OSError as error:
+        raise UserError(f"{target}: could not be written ({error.strerror or error})") from error
+
+
+def split_words(text: str) -> tuple[str, ...]:
+    """``a,b`` or ``[a, b]`` as words."""
+    return tuple(word for part in text.strip("[]").split(",") if (word := part.strip(" '\"")))

@@ -1,0 +1,65 @@
+"""CoV-AbDab: antibodies and nanobodies against coronaviruses."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from core.errors import UserError
+from mmbio.data.antibodies import Chain, in_parts
+from mmbio.data.sets import AntibodySet
+from mmbio.proteins.alphabet import clean
+from mmbio.proteins.fasta import open_text
+from mmbio.proteins.loops import heavy_loops
+
+SEQUENCE, LOOP, NAME = "VH or VHH", "CDRH3", "Name"
+NOTHING = ("", "ND", "N/A")
+
+
+def covabdab(path: str) -> AntibodySet:
+    """The heavy chains of CoV-AbDab's table, with CDR-H3 as the table names it and H1 and H2 found from it.
+
+    Rows without a sequence (``ND``) are left out and counted. A CDR-H3 that is not in its sequence, or is there twice,
+    leaves the loops unknown, region 0; so are H1 and H2 where :func:`~mmbio.proteins.loops.heavy_loops` does not find them.
+    Parts are drawn as :func:`~mmbio.data.antibodies.antibodies` does.
+
+    Raises:
+        UserError: no such file, a table without the named columns, or characters that are no residues, with the line.
+
+    Source: Raybould et al., "CoV-AbDab: the coronavirus antibody database", Bioinformatics 2021.
+    """
+    rows = csv.DictReader(io.StringIO(open_text(path), newline=""))
+    missing = [name for name in (SEQUENCE, LOOP) if name not in (rows.fieldnames or ())]
+    if missing:
+        raise UserError(f"{path}: no column {missing[0]!r}; expected CoV-AbDab's CSV")
+    chains, skipped = [], []
+    try:
+        for row in rows:
+            where = f"{path}, line {rows.line_num}"
+            name, seq = (row.get(NAME) or f"line-{rows.line_num}").strip(), (row[SEQUENCE] or "").strip()
+            if seq.upper() in NOTHING:
+                skipped.append(f"{where}: {name} has no sequence")
+                continue
+            try:
+                text = clean(seq)
+            except UserError as error:
+                raise UserError(f"{where}: {name}: {error}") from error
+            chains.append(Chain(text, regions_of(text, (row[LOOP] or "").strip().upper()), name))
+    except csv.Error as error:
+        raise UserError(f"{path}, line {rows.line_num}: not a table ({error})") from error
+    if not chains:
+        raise UserError(f"{path}: no heavy chain in it")
+    return in_parts(path, chains, skipped)
+
+
+def regions_of(text: str, third: str) -> str:
+    """One digit a residue: 3 where the named CDR-H3 is, 1 and 2 where H1 and H2 are found, else 0."""
+    regions = ["0"] * len(text)
+    if third in NOTHING or text.count(third) != 1:
+        return "".join(regions)
+    begin = text.index(third)
+    regions[begin : begin + len(third)] = "3" * len(third)
+    found = heavy_loops(text, begin)
+    for digit, (a, b) in zip("12", found or (), strict=False):
+        regions[a:b] = digit * (b - a)
+    return "".join(regions)

@@ -1,0 +1,197 @@
+"""Frozen features of sequences and of residues, from any model of mmbio."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from core.errors import UserError
+from core.random import derive_seed
+from mmbio.sequences import Sequences, join
+from mmbio.windows import Window, windows
+
+BATCH_TOKENS = 8_192
+"""Tokens that go through a model together."""
+
+IN_MEMORY = 2**31
+"""Bytes of residue features that are kept in memory; more go to a temporary file."""
+
+
+class Piece(NamedTuple):
+    """A window of one of the sequences, as ids with begin and end around it; ``whole`` is the length of the sequence."""
+
+    sequence: int
+    whole: int
+    window: Window
+    ids: Tensor
+
+
+@torch.no_grad()
+def embed_sequences(model: Any, texts: Sequence[str], tokens: int = BATCH_TOKENS) -> NDArray[np.float32]:
+    """Features of sequences, (N, C): what ``model.embed`` gives, in evaluation mode, mode restored afterwards.
+
+    Of a sequence that is cut into windows, the mean over these, each by how many tokens it speaks for.
+
+    Args:
+        texts: proteins, or molecules as SMILES.
+        tokens: of a batch; sequences of similar length go together.
+
+    Raises:
+        UserError: a text that the model's vocabulary cannot read.
+    """
+    found: NDArray[np.float32] | None = None
+    with evaluated(model) as device:
+        for some in batches(pieces(model, texts), tokens):
+            features = model.embed(batch_of(some).to(device)).float().cpu().numpy()
+            if found is None:
+                found = np.zeros((len(texts), features.shape[1]), np.float32)
+            for piece, row in zip(some, features, strict=True):
+                share = (piece.window.last - piece.window.first) / max(piece.whole, 1)
+                found[piece.sequence] += row * share
+    if found is None:
+        raise UserError("no sequences to embed")
+    return found
+
+
+class ResidueFeatures:
+    """Features of all residues of sequences, in half precision, in memory or in a temporary file that goes with it.
+
+    Args:
+        lengths: residues of every sequence.
+        width: C.
+    """
+
+    def __init__(self, lengths: Sequence[int], width: int) -> None:
+        self.offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        self.width = width
+        shape = (int(self.offsets[-1]), width)
+        if shape[0] * width * 2 <= IN_MEMORY:
+            self.x: NDArray[np.float16] = np.zeros(shape, np.float16)
+        else:
+            self._file = tempfile.NamedTemporaryFile(prefix="mmbio-features-")  # noqa: SIM115 - it lives as long as this
+            self.x = np.memmap(self._file.name, np.float16, "w+", shape=shape)
+        self.mean, self.deviation = np.zeros(width, np.float32), np.ones(width, np.float32)
+
+    def __len__(self) -> int:
+        """Number of sequences."""
+        return len(self.offsets) - 1
+
+    def of(self, sequence: int) -> NDArray[np.float16]:
+        """(L, C) of one sequence, as they are stored."""
+        return self.x[self.offsets[sequence] : self.offsets[sequence + 1]]
+
+    def rows(self, sequences: Sequence[int]) -> Tensor:
+        """(R, C) float32 of some sequences, standardised."""
+        found = np.concatenate([self.of(i) for i in sequences]).astype(np.float32)
+        return torch.from_numpy((found - self.mean) / self.deviation)
+
+    def standardise(self, sequences: Sequence[int], most: int = 200_000) -> None:
+        """Take mean and deviation from the first residues of some sequences, at most about ``most``; constants stay finite."""
+        some: list[NDArray[np.float16]] = []
+        for sequence in sequences:
+            some.append(self.of(sequence))
+            if sum(map(len, some)) >= most:
+                break
+        known = np.concatenate(some).astype(np.float32)
+        self.mean, self.deviation = known.mean(0), known.std(0)
+        self.deviation[self.deviation < 1e-6] = 1.0
+
+
+@torch.no_grad()
+def embed_residues(model: Any, texts: Sequence[str], tokens: int = BATCH_TOKENS) -> ResidueFeatures:
+    """Features of every residue, what ``model.encode`` gives for its token, in evaluation mode, mode restored afterwards.
+
+    A sequence longer than the model's positions is cut by :func:`~mmbio.windows.windows`.
+
+    Raises:
+        UserError: a text that the vocabulary cannot read, or features that are not finite in half precision.
+    """
+    found: ResidueFeatures | None = None
+    cut = pieces(model, texts)
+    lengths = list({piece.sequence: piece.whole for piece in cut}.values())
+    with evaluated(model) as device:
+        for some in batches(cut, tokens):
+            batch = batch_of(some).to(device)
+            features = model.encode(batch)[model.own_tokens(batch)].to(torch.float16).cpu()
+            if not bool(features.isfinite().all()):
+                raise UserError(
+                    f"{type(model).__name__}: features of residues that are NaN, or too large for half precision"
+                )
+            if found is None:
+                found = ResidueFeatures(lengths, features.shape[1])
+            sizes = [piece.window.end - piece.window.begin for piece in some]
+            for piece, rows in zip(some, features.split(sizes), strict=True):
+                begin, _, first, last = piece.window
+                found.of(piece.sequence)[first:last] = rows[first - begin : last - begin].numpy()
+    if found is None:
+        raise UserError("no sequences to embed")
+    return found
+
+
+def own_longest(model: Any) -> int | None:
+    """Tokens of a text that fit into a model, begin and end not counted; None for any number."""
+    return None if model.longest is None else model.longest - model.vocabulary.around
+
+
+def pieces(model: Any, texts: Sequence[str]) -> list[Piece]:
+    """Texts as windows that fit into a model.
+
+    Raises:
+        UserError: a text that the vocabulary cannot read, with its number.
+    """
+    found = []
+    for number, text in enumerate(texts):
+        try:
+            ids = model.vocabulary.token_ids(text)
+        except UserError as error:
+            raise UserError(f"sequence {number}: {error}") from error
+        for window in windows(len(ids), own_longest(model)):
+            found.append(Piece(number, len(ids), window, model.vocabulary.wrap(ids[window.begin : window.end])))
+    return found
+
+
+def batches(some: list[Piece], tokens: int) -> Iterator[list[Piece]]:
+    """Pieces of similar length, at most so many tokens together, or one that has more."""
+    batch: list[Piece] = []
+    size = 0
+    for piece in sorted(some, key=lambda piece: len(piece.ids)):
+        if batch and size + len(piece.ids) > tokens:
+            yield batch
+            batch, size = [], 0
+        batch.append(piece)
+        size += len(piece.ids)
+    if batch:
+        yield batch
+
+
+def batch_of(some: Sequence[Piece]) -> Sequences:
+    """Pieces as one batch."""
+    return join([piece.ids for piece in some])
+
+
+class evaluated:
+    """A model in evaluation mode for a while; gives its device."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def __enter__(self) -> torch.device:
+        self.was_training = self.model.training
+        self.model.eval()
+        return next(self.model.parameters()).device
+
+    def __exit__(self, *error: object) -> None:
+        self.model.train(self.was_training)
+
+
+def untrained(model: Any, seed: int) -> Any:
+    """The same network with fresh weights, on the same device, in evaluation mode."""
+    torch.manual_seed(derive_seed(seed, "untrained"))
+    fresh = type(model)(model.config)
+    return fresh.to(next(model.parameters()).device).eval()

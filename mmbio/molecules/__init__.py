@@ -1,0 +1,1 @@
+"""Molecules as SMILES: tokens, vocabularies, chemistry by rdkit."""

@@ -1,0 +1,80 @@
+"""What a fine-tuned model says of sequences, and how right it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from core.evaluation.metrics import accuracy, mean_class_accuracy, rmse, roc_auc, spearman
+from mmbio.data.sets import LabelledSequences
+from mmbio.embedding import BATCH_TOKENS, batch_of, batches, evaluated, pieces
+from mmbio.models.predictor import SequencePredictor
+from mmbio.residue_probe import residue_scores
+
+Scores = dict[str, float]
+
+
+@torch.no_grad()
+def predict(model: SequencePredictor, texts: Sequence[str], tokens: int = BATCH_TOKENS) -> list[NDArray[np.float32]]:
+    """Predictions for each sequence, in evaluation mode: (K,) chances of classes, chances of yes, or values in their units;
+    for residues (L, K) chances of classes.
+
+    Of a sequence longer than the model's positions: the mean over its windows, or each residue from its window.
+
+    Raises:
+        UserError: a text that the vocabulary cannot read.
+    """
+    cut = pieces(model, texts)
+    outputs = len(model.config.classes)
+    residues = model.config.task == "residues"
+    sizes = {piece.sequence: piece.whole for piece in cut}
+    found = [np.zeros((size, outputs) if residues else outputs, np.float32) for size in sizes.values()]
+    with evaluated(model) as device:
+        for some in batches(cut, tokens):
+            said = model.in_units(model(batch_of(some).to(device))).cpu()
+            lengths = [piece.window.end - piece.window.begin if residues else 1 for piece in some]
+            for piece, rows in zip(some, said.split(lengths), strict=True):
+                begin, _, first, last = piece.window
+                if residues:
+                    found[piece.sequence][first:last] = rows[first - begin : last - begin].numpy()
+                else:
+                    found[piece.sequence] += rows[0].numpy() * ((last - first) / max(piece.whole, 1))
+    return found
+
+
+def selecting_score(data: LabelledSequences) -> str:
+    """The score of :func:`score_part` that selects an epoch; higher is better."""
+    if data.task == "residues" and len(data.classes) == 2:
+        return "average_precision"
+    return {"values": "negative_error", "binary": "roc_auc"}.get(data.task, "accuracy")
+
+
+def score_part(model: SequencePredictor, data: LabelledSequences, part: NDArray[np.integer]) -> Scores:
+    """Scores of a part by name.
+
+    Classes: ``accuracy``, ``mean_class_accuracy``. Values, averaged over columns: ``spearman``, ``rmse``, and
+    ``negative_error``, less the root mean squared error of standardised values. Binary: ``roc_auc``, averaged over tasks.
+    Residues: ``accuracy``, and for two classes ``mcc`` and ``average_precision``.
+    """
+    said = predict(model, [data.texts[i] for i in part])
+    if data.task == "residues":
+        labels = np.concatenate([data.labels[i] for i in part])
+        chances, known = np.concatenate(said), labels >= 0
+        found = residue_scores(torch.from_numpy(chances[known]), torch.from_numpy(labels[known]))
+        return {name.lower().replace(" ", "_"): score for name, score in found.items()}
+    rows, labels = np.stack(said), np.asarray(data.labels)[part]
+    if data.task == "classes":
+        pair = rows.argmax(1), labels
+        return {"accuracy": accuracy(*pair), "mean_class_accuracy": mean_class_accuracy(*pair)}
+    if data.task == "binary":
+        return {"roc_auc": roc_auc(rows, labels)}
+    columns = [k for k in range(labels.shape[1]) if not np.isnan(labels[:, k]).all()]
+    scale = model.scale.cpu().numpy()
+    return {
+        "spearman": float(np.mean([spearman(rows[:, k], labels[:, k]) for k in columns])),
+        "rmse": float(np.mean([rmse(rows[:, k], labels[:, k]) for k in columns])),
+        "negative_error": -rmse(rows[:, columns] / scale[columns], labels[:, columns] / scale[columns]),
+    }

@@ -1,0 +1,200 @@
+"""How well models do on data, beside controls: probes where there are labels, perplexity where there are none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from core.errors import UserError
+from core.evaluation.metrics import MeanStd, mean_std
+from core.evaluation.probes import METHODS
+from core.reporting.tables import Table
+from mmbio.config import TextConfig
+from mmbio.config.probes import ResidueProbeConfig
+from mmbio.contact_probe import SHARES, contact_rows
+from mmbio.data.sets import LabelledSequences, SequenceSet
+from mmbio.data.structures import StructureSet
+from mmbio.data.tokens import TokenData
+from mmbio.data.variants import VariantSet
+from mmbio.embedding import embed_residues, embed_sequences, own_longest, untrained
+from mmbio.perplexity import LMScore, score_lm
+from mmbio.probes import probe_binary, probe_classes, probe_values
+from mmbio.raw_features import WindowOneHot, raw_features
+from mmbio.residue_probe import Features, probe_residues
+from mmbio.variants import variant_rows
+
+CLASS_METHODS = ("logistic", "linear_svm", "knn")
+
+
+class ProbeRow(NamedTuple):
+    """One line: what was scored (which features), by what, and its scores by name over pretraining seeds."""
+
+    subject: str
+    probe: str
+    scores: dict[str, MeanStd]
+
+
+class ProbeSettings(NamedTuple):
+    """How models are evaluated: beside controls or alone, by which probes (classes), and the probe of residues."""
+
+    controls: bool = True
+    methods: tuple[str, ...] = ()
+    residues: ResidueProbeConfig = ResidueProbeConfig()
+
+
+DEFAULTS = ProbeSettings()
+
+Evaluation = Callable[[Sequence[Any], Any, ProbeSettings], list[ProbeRow]]
+"""Called with models, one a pretraining seed, data and settings."""
+
+
+def evaluation_of(data: Any) -> Evaluation:
+    """How models are evaluated on what :func:`~mmbio.data.sources.load` gave, by its type.
+
+    Raises:
+        UserError: nothing evaluates such data.
+    """
+    if isinstance(data, LabelledSequences):
+        return probe_residue_rows if data.task == "residues" else probe_sequence_rows
+    if isinstance(data, SequenceSet):
+        return perplexity_rows
+    if isinstance(data, StructureSet):
+        return probe_contact_rows
+    if isinstance(data, VariantSet):
+        return probe_variant_rows
+    raise UserError(f"{type(data).__name__}: no models are evaluated on such data")
+
+
+def probe_rows(models: Sequence[Any], data: Any, settings: ProbeSettings = DEFAULTS) -> list[ProbeRow]:
+    """Scores of pretrained models, one a seed, and, unless switched off, of controls: the network untrained, raw features.
+
+    Raises:
+        UserError: data that these models cannot be evaluated on, or an unknown method.
+    """
+    known = CLASS_METHODS if isinstance(data, LabelledSequences) and data.task == "classes" else ()
+    for method in settings.methods:
+        if method not in known:
+            choices = f"expected some of {', '.join(known)}" if known else "probes are chosen for classes only"
+            raise UserError(f"probe {method!r}: not one for this data; {choices}")
+    return evaluation_of(data)(models, data, settings)
+
+
+def subjects(models: Sequence[Any], controls: bool) -> list[tuple[str, list[Any]]]:
+    """The models, and the same networks untrained, by name."""
+    found = [("pretrained", list(models))]
+    if controls:
+        found.append(("untrained", [untrained(models[0], seed) for seed in range(len(models))]))
+    return found
+
+
+def probe_sequence_rows(
+    models: Sequence[Any], data: LabelledSequences, settings: ProbeSettings = DEFAULTS
+) -> list[ProbeRow]:
+    """Probes of features of whole sequences: classes, values or yes-or-no questions."""
+    features = [
+        (name, [embed_sequences(model, data.texts) for model in some])
+        for name, some in subjects(models, settings.controls)
+    ]
+    if settings.controls:
+        features += [(name, [x]) for name, x in raw_features(data, models[0].vocabulary).items()]
+    rows = []
+    for name, some in features:
+        for method in sequence_probes(data, settings.methods):
+            rows.append(_row(name, method, [probe_sequences(x, data, method, n) for n, x in enumerate(some)]))
+    return rows
+
+
+def sequence_probes(data: LabelledSequences, methods: Sequence[str]) -> tuple[str, ...]:
+    """The probes that suit a task."""
+    if data.task == "classes":
+        return tuple(methods) or CLASS_METHODS[:1]
+    return ("ridge",) if data.task == "values" else ("logistic",)
+
+
+def probe_sequences(features: np.ndarray, data: LabelledSequences, method: str, seed: int) -> dict[str, float]:
+    """Test scores by name of one probe of features (N, C)."""
+    if data.task == "classes":
+        assert method in METHODS
+        return probe_classes(features, data, method, seed)
+    return probe_values(features, data) if data.task == "values" else probe_binary(features, data)
+
+
+def probe_residue_rows(
+    models: Sequence[Any], data: LabelledSequences, settings: ProbeSettings = DEFAULTS
+) -> list[ProbeRow]:
+    """A linear layer on features of residues; raw features are the residue, and a window of 17 around it."""
+    rows = []
+    for name, some in subjects(models, settings.controls):
+        scores = []
+        for seed, model in enumerate(some):
+            found = embed_residues(model, data.texts)
+            found.standardise(data.train.tolist())
+            scores.append(probe_residues(found, data, settings.residues, seed))
+            del found  # before the next: features of millions of residues are large
+        rows.append(_row(name, "linear", scores))
+    if settings.controls:
+        for name, window in (("residue", 1), ("window of 17", 17)):
+            raw: Features = WindowOneHot(data.texts, window)
+            rows.append(_row(name, "linear", [probe_residues(raw, data, settings.residues, 0)]))
+    return rows
+
+
+def perplexity_rows(models: Sequence[Any], data: SequenceSet, settings: ProbeSettings = DEFAULTS) -> list[ProbeRow]:
+    """How well hidden tokens of sequences are told, all of them or those that the data holds out.
+
+    Masks are those of training, always the same ones. The control beside the untrained network is the frequencies of the
+    hidden tokens themselves, which no table of frequencies can beat.
+    """
+    rows = []
+    found: list[LMScore] = []
+    for name, some in subjects(models, settings.controls):
+        found = [score_lm(model, _tokens(model, data)) for model in some]
+        scores = [{"perplexity": s.perplexity, "accuracy": s.accuracy} for s in found]
+        rows.append(_row(name, "hidden tokens", scores))
+    if settings.controls:
+        rows.append(_row("frequencies", "hidden tokens", [frequencies(found[0])]))
+    return rows
+
+
+def probe_contact_rows(models: Sequence[Any], data: StructureSet, settings: ProbeSettings = DEFAULTS) -> list[ProbeRow]:
+    """Contacts from attention maps; see :mod:`mmbio.contact_probe`."""
+    return [
+        ProbeRow(
+            row.subject,
+            f"contacts {row.separation} or more apart",
+            {f"P@L/{share}" if share > 1 else "P@L": p for share, p in zip(SHARES, row.precisions, strict=True)},
+        )
+        for row in contact_rows(models, data, settings.controls)
+    ]
+
+
+def probe_variant_rows(models: Sequence[Any], data: VariantSet, settings: ProbeSettings = DEFAULTS) -> list[ProbeRow]:
+    """Effects of variants; see :mod:`mmbio.variants`."""
+    rows = variant_rows(models, data, settings.controls)
+    return [ProbeRow(row.subject, row.method, {"Spearman": row.spearman}) for row in rows]
+
+
+def frequencies(score: LMScore) -> dict[str, float]:
+    """Perplexity and accuracy of always naming tokens as often as they were hidden."""
+    shares = np.array([n for n in score.hidden if n], dtype=np.float64) / max(sum(score.hidden), 1)
+    return {"perplexity": math.exp(float(-(shares * np.log(shares)).sum())), "accuracy": float(shares.max())}
+
+
+def _tokens(model: Any, data: SequenceSet) -> TokenData:
+    longest = own_longest(model)
+    longest = TextConfig().longest if longest is None else min(longest, TextConfig().longest)
+    return TokenData(data, data.held_out or range(len(data)), model.vocabulary, longest)
+
+
+def _row(subject: str, probe: str, scores: Sequence[dict[str, float]]) -> ProbeRow:
+    return ProbeRow(subject, probe, {name: mean_std([score[name] for score in scores]) for name in scores[0]})
+
+
+def probe_table(rows: Sequence[ProbeRow]) -> Table:
+    """A row for every subject and probe, scores across."""
+    names = list(dict.fromkeys(name for row in rows for name in row.scores))
+    cells = [(row.subject, row.probe, *(row.scores.get(name) for name in names)) for row in rows]
+    return Table(("features", "probe", *names), cells)

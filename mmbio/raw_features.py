@@ -1,0 +1,110 @@
+"""What stands in the place of a model's features: letters, tokens, windows of letters, fingerprints."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mmbio.data.sets import LabelledSequences
+from mmbio.proteins.alphabet import RESIDUES
+from mmbio.vocabulary import Vocabulary
+
+LETTERS = "".join(sorted(RESIDUES))
+WINDOW = 17
+"""Residues that a window shows, half of them before and behind; as the bar for secondary structure has it."""
+
+
+def raw_features(data: LabelledSequences, vocabulary: Vocabulary) -> dict[str, NDArray[np.float32]]:
+    """Features of sequences without a model, by name: each (N, C).
+
+    Proteins: shares of the letters; where all are of one length (variants of a protein) also a one-hot vector of the
+    letters that change. Molecules: numbers of the tokens; circular fingerprints where rdkit is installed.
+    """
+    if data.kind == "molecule":
+        found = {"token counts": token_counts(data.texts, vocabulary)}
+        prints = fingerprints(data.texts)
+        return found if prints is None else {**found, "ECFP4": prints}
+    found = {"composition": composition(data.texts)}
+    if len({len(text) for text in data.texts}) == 1:
+        found["one-hot"] = one_hot(data.texts)
+    return found
+
+
+def composition(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Share of each letter of :data:`LETTERS` in every protein: (N, 25)."""
+    found = np.zeros((len(texts), len(LETTERS)), np.float32)
+    for row, text in zip(found, texts, strict=True):
+        counts = Counter(text)
+        row[:] = [counts[letter] / len(text) for letter in LETTERS]
+    return found
+
+
+def one_hot(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Proteins of one length as one-hot letters of all places, without columns that never change: (N, C)."""
+    codes = np.stack([letter_codes(text) for text in texts])
+    places = np.flatnonzero((codes != codes[0]).any(0))
+    every = [codes[:, [place]] == np.unique(codes[:, place]) for place in places]
+    return np.concatenate([*every, np.ones((len(texts), 1), bool)], 1).astype(np.float32)
+
+
+def token_counts(texts: Sequence[str], vocabulary: Vocabulary) -> NDArray[np.float32]:
+    """How often each token of a vocabulary is in a text: (N, K)."""
+    return np.stack([np.bincount(vocabulary.token_ids(text), minlength=len(vocabulary)) for text in texts]).astype(
+        np.float32
+    )
+
+
+def fingerprints(texts: Sequence[str]) -> NDArray[np.float32] | None:
+    """Morgan fingerprints of radius 2 in 2,048 bits: (N, 2048); None where rdkit is not installed."""
+    if find_spec("rdkit") is None:
+        return None
+    try:
+        from mmbio.molecules.fingerprints import morgan_fingerprints
+    except ImportError:
+        return None
+    return np.asarray(morgan_fingerprints(list(texts), bits=2048, radius=2), dtype=np.float32)
+
+
+class WindowOneHot:
+    """The letters around every residue as one-hot vectors, made when they are asked for.
+
+    Args:
+        texts: proteins.
+        window: places, an odd number; 1 for the residue alone.
+
+    Shapes: ``rows(sequences)`` gives (R, window * 26); the 26th letter is "outside of the protein".
+    """
+
+    def __init__(self, texts: Sequence[str], window: int = WINDOW) -> None:
+        if window < 1 or window % 2 == 0:
+            raise ValueError(f"a window of {window} places; expected an odd number")
+        self.codes = [letter_codes(text) for text in texts]
+        self.window = window
+        self.width = window * (len(LETTERS) + 1)
+
+    def rows(self, sequences: Sequence[int]) -> Tensor:
+        """(R, C) float32 of all residues of some sequences."""
+        half, letters = self.window // 2, len(LETTERS) + 1
+        around = [
+            np.lib.stride_tricks.sliding_window_view(
+                np.pad(self.codes[i], half, constant_values=letters - 1), self.window
+            )
+            for i in sequences
+        ]
+        codes = torch.from_numpy(np.concatenate(around)) + torch.arange(self.window) * letters
+        return torch.zeros(len(codes), self.width).scatter_(1, codes, 1.0)
+
+
+_CODES = np.full(128, LETTERS.index("X"), dtype=np.int64)
+_CODES[np.frombuffer(LETTERS.encode(), np.uint8)] = np.arange(len(LETTERS))
+
+
+def letter_codes(text: str) -> NDArray[np.int64]:
+    """Numbers of a protein's letters in :data:`LETTERS`, gaps as X: (L,)."""
+    return _CODES[np.frombuffer(text.encode("ascii"), np.uint8)]

@@ -1,0 +1,188 @@
+"""Fine-tuning: losses by hand, all tasks through the command line, resuming, long sequences."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_probing import OPTIONS, table  # noqa: F401
+from tiny_mmbio import command
+
+from mmbio.config import ESM1bConfig, SequenceFinetuneRecipe, SequencePredictorConfig
+from mmbio.data.labelled import LabelledTokens
+from mmbio.data.sets import LabelledSequences
+from mmbio.data.sources import load
+from mmbio.finetune import new_predictor, standardise, supervised_loss
+from mmbio.models import load_model
+from mmbio.models.esm1b import ESM1b
+from mmbio.models.predictor import SequencePredictor
+from mmbio.prediction import predict, score_part
+from mmbio.proteins.alphabet import ESM
+
+QUICK = (
+    "--train.epochs",
+    "2",
+    "--train.batch_size",
+    "8",
+    "--optim.lr",
+    "0.01",
+    "--optim.warmup_epochs",
+    "0",
+    "--run.accelerator",
+    "cpu",
+)
+
+
+def test_losses_by_hand() -> None:
+    nan = math.nan
+    outputs = torch.tensor([[1.0, 2.0], [0.0, -1.0]])
+    assert supervised_loss(outputs, torch.tensor([[0.0, nan], [2.0, -1.0]]), "values").item() == pytest.approx(5 / 3)
+    binary = supervised_loss(outputs, torch.tensor([[1.0, nan], [nan, 0.0]]), "binary").item()
+    assert binary == pytest.approx(math.log(1 + math.exp(-1)))
+    chances = outputs.log_softmax(1)
+    assert supervised_loss(outputs, torch.tensor([1, -1]), "residues").item() == pytest.approx(-chances[0, 1].item())
+    assert supervised_loss(outputs, torch.tensor([-1, -1]), "residues").item() == 0
+    assert supervised_loss(outputs, torch.full((2, 2), nan), "binary").item() == 0
+
+
+@pytest.mark.parametrize("task", list(OPTIONS))
+def test_all_tasks(pretrained: Path, table: Path, tmp_path: Path, task: str) -> None:  # noqa: F811
+    data, out = f"csv:{table},{OPTIONS[task]}", tmp_path / "tuned"
+    seeds = (0, 1) if task == "classes" else (0,)
+    epochs = ("--train.epochs", "6")
+    said = command("finetune", pretrained, "--data", data, "--out", out, "--seeds", len(seeds), *QUICK, *epochs)
+    assert said.status == 0, said.err
+    names = {
+        "classes": ["accuracy", "mean_class_accuracy"],
+        "values": ["spearman", "rmse"],
+        "binary": ["roc_auc"],
+        "residues": ["accuracy", "mcc", "average_precision"],
+    }[task]
+    for seed in seeds:
+        scores = json.loads((out / f"seed-{seed}/result.json").read_text())
+        assert list(scores) == [*names, "validation"]
+        assert (out / f"seed-{seed}/report.html").exists()
+    assert f"{len(seeds)} seed(s)" in said.out
+    if task != "values":  # the two kinds of proteins differ in every residue
+        assert scores[names[0]] > 0.75
+    model, given = load_model(out / f"seed-{seeds[-1]}"), load(data)
+    again = score_part(model, given, given.test)
+    assert {name: again[name] for name in names} == pytest.approx({name: scores[name] for name in names})
+    assert model.config.classes == given.classes
+
+
+def test_scratch_freeze_and_resume(pretrained: Path, table: Path, tmp_path: Path) -> None:  # noqa: F811
+    data = f"csv:{table},{OPTIONS['values']}"
+    before = load_model(pretrained).state_dict()
+    said = command("finetune", pretrained, "--data", data, "--out", tmp_path / "a", "--recipe", "finetune_head", *QUICK)
+    assert said.status == 0, said.err
+    frozen = load_model(tmp_path / "a/seed-0")
+    assert frozen.head[1].out_features == 256
+    for name, tensor in frozen.encoder.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+    words = ("finetune", pretrained, "--data", data, "--out", tmp_path / "b", "--scratch", *QUICK)
+    assert command(*words).status == 0
+    assert not torch.equal(
+        load_model(tmp_path / "b/seed-0").encoder.state_dict()["encoder.embedding.weight"],
+        before["encoder.embedding.weight"],
+    )
+    assert "holds a run already" in command(*words).err
+    result = (tmp_path / "b/seed-0/result.json").read_text()
+    assert command(*words, "--resume").status == 0
+    assert (tmp_path / "b/seed-0/result.json").read_text() == result
+
+
+def test_values_come_back_in_their_units(pretrained: Path, table: Path) -> None:  # noqa: F811
+    data = load(f"csv:{table},{OPTIONS['values']}")
+    model = new_predictor(pretrained, SequenceFinetuneRecipe(), data, scratch=False)
+    labels = standardise(model, data)
+    assert isinstance(labels, np.ndarray)
+    assert labels[data.train].mean() == pytest.approx(0, abs=1e-9)
+    assert labels[data.train].std() == pytest.approx(1)
+    model.eval()
+    for parameter in model.head.parameters():
+        torch.nn.init.zeros_(parameter)
+    said = predict(model, data.texts[:3])
+    assert np.stack(said)[:, 0] == pytest.approx([data.labels[data.train].mean()] * 3, rel=1e-5)
+
+
+def predictor(task: str, positions: int) -> SequencePredictor:
+    torch.manual_seed(0)
+    encoder = ESM1b(ESM1bConfig(dim=16, depth=1, heads=2, positions=positions))
+    config = SequencePredictorConfig("ESM1b", dataclasses.asdict(encoder.config), 16, task, ("a", "b", "c"))  # type: ignore[arg-type]
+    return SequencePredictor(config).eval()
+
+
+@pytest.mark.parametrize("task", ["classes", "residues"])
+def test_predictions_do_not_depend_on_the_batch(task: str) -> None:
+    model, texts = predictor(task, 64), ["MKVLA", "GG", "MKVLA" * 12]
+    together = predict(model, texts)
+    assert together[2].shape == ((60, 3) if task == "residues" else (3,))
+    for text, found in zip(texts, together, strict=True):
+        np.testing.assert_allclose(found, predict(model, [text])[0], atol=1e-6)
+        np.testing.assert_allclose(found.sum(-1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("task", ["classes", "residues"])
+def test_long_sequences_are_trained_on_in_windows(task: str) -> None:
+    model = predictor(task, 12)
+    texts = ("MKVLAGGSSTTRRK", "MK", "GG", "AA")
+    labels = tuple(np.arange(len(text)) for text in texts) if task == "residues" else np.arange(4)
+    parts = np.array([0, 1]), np.array([2]), np.array([3])
+    data = LabelledSequences("some", "protein", texts, task, labels, *parts, tuple("abcdefghijklmn"))  # type: ignore[arg-type]
+    tokens = LabelledTokens(data, data.train, ESM, 10)
+    assert list(tokens.lengths) == [12, 4]
+    starts = set()
+    for seed in range(20):
+        batch = tokens.collate([tokens.sample(i, torch.Generator().manual_seed(seed)) for i in (0, 1)])
+        assert batch.sequences.lengths.tolist() == [12, 4]
+        window = ESM.decode(batch.sequences.split()[0])
+        begin = texts[0].index(window)
+        starts.add(begin)
+        if task == "residues":
+            assert batch.labels.tolist() == [*range(begin, begin + 10), 0, 1]
+        assert model(batch.sequences).shape == (12 if task == "residues" else 2, 3)
+    assert starts == {0, 1, 2, 3, 4}
+    assert len(predict(model, texts)[0]) == (14 if task == "residues" else 3)
+
+
+def test_saved_and_loaded(tmp_path: Path) -> None:
+    model = predictor("values", 64)
+    model.shift.fill_(3.0)
+    model.save_pretrained(tmp_path)
+    for one, two in zip(predict(model, ["MKV"]), predict(load_model(tmp_path), ["MKV"]), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "has no labels; expected labelled sequences"),  # the data of the pretraining
+        (("--data", "csv:none.csv,label=a,task=values"), "none.csv: cannot be read"),
+        (("--hidden", "-1"), "--hidden -1: expected at least 0"),
+        (("--recipe", "finetun"), "did you mean 'finetune'"),
+        (("--seeds", "0"), "--seeds 0"),
+    ],
+)
+def test_bad_words(pretrained: Path, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    found = command("finetune", pretrained, "--out", tmp_path / "out", *words)
+    assert found.status == 2
+    assert said in found.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_tuned_model_is_not_tuned_again(pretrained: Path, table: Path, tmp_path: Path) -> None:  # noqa: F811
+    data = load(f"csv:{table},{OPTIONS['classes']}")
+    model = new_predictor(pretrained, SequenceFinetuneRecipe(), data, scratch=False)
+    model.save_pretrained(tmp_path / "tuned")
+    said = command(
+        "finetune", tmp_path / "tuned", "--data", f"csv:{table},{OPTIONS['classes']}", "--out", tmp_path / "x"
+    )
+    assert "is fine-tuned already" in said.err
+    said = command("probe", tmp_path / "tuned", "--data", f"csv:{table},{OPTIONS['classes']}", "--controls", "false")
+    assert said.status == 0, said.err
