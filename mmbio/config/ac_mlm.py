@@ -47,3 +47,9 @@ class ACMLMRecipe:
     optim: OptimConfig = field(default_factory=esm_optim)
     train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=10, batch_size=32))
     run: RunConfig = field(default_factory=RunConfig)
+
+    def __post_init__(self) -> None:
+        if self.run.strategy == "fsdp":
+            raise ValueError(
+                "run.strategy fsdp: the adversary takes gradients within the forward pass; expected auto or ddp"
+            )
