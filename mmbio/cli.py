@@ -51,6 +51,7 @@ COMMANDS = [
     _typed("probe", "RUN --data ...", "score frozen features beside controls; perplexity where there are no labels"),
     _words("finetune", "RUN --data ...", "train on labelled data; the epoch is selected on validation data"),
     _words("embed", "RUN INPUT... -o x.npz", "features of sequences or residues of your own files"),
+    _typed("demo", "", "all of it, small, on built-in data, ending with a report"),
     Command("check", "", "what is installed, and on which devices", lambda w: call(check, "mmbio check", w)),
 ]
 

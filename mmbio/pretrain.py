@@ -11,7 +11,7 @@ import torch
 from core.errors import UserError
 from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
-from mmbio.config import Recipe
+from mmbio.config import MSATransformerRecipe, Recipe, TextRecipe
 from mmbio.contrast import long_enough, score_contrast
 from mmbio.data.sets import SequenceSet
 from mmbio.data.sources import load_texts
@@ -28,40 +28,44 @@ from mmbio.report import write_report
 def pretrain(
     recipe: Recipe, out: str | Path, resume: bool = False, header: str = "", data: SequenceSet | None = None
 ) -> Outcome:
-    """Train a model of sequences by its recipe and leave a run folder with ``report.html``.
+    """Train a model of sequences or of alignments by its recipe and leave a run folder with ``report.html``.
 
     Args:
         recipe: data, model, optimiser, length, devices.
         out: the run folder.
         resume: go on with the run in ``out``.
         header: first line of its config.yaml (the paper).
-        data: what to train on in place of what ``recipe.data`` names, which then only says what it is.
+        data: sequences to train on in place of what ``recipe.data`` names, which then only says what it is.
 
     Raises:
         UserError: bad data or settings, or a folder that holds another run.
     """
+    if isinstance(recipe, MSATransformerRecipe):
+        from mmbio.pretrain_alignments import pretrain_alignments
+
+        return pretrain_alignments(recipe, out, resume, header)
     folder = RunFolder(out)
     given = load_texts(recipe.data) if data is None else data
     train, held = split_held_out(given, recipe.text)
-    recipe = with_vocabulary(recipe, (given.texts[i] for i in train))
-    longest = recipe.text.longest
-    spell, respell = (randomise, one_spelling) if getattr(recipe, "randomise", False) else (None, None)
+    settings: TextRecipe = with_vocabulary(recipe, (given.texts[i] for i in train))
+    longest = settings.text.longest
+    spell, respell = (randomise, one_spelling) if getattr(settings, "randomise", False) else (None, None)
 
     def make(main: bool) -> Job:
-        model = new_model(recipe.model)
+        model = new_model(settings.model)
         samples = token_data(model, given, train, longest, spell)
         looked_at = token_data(model, given, held, longest, respell)
 
         def after_epoch(epoch: int) -> dict[str, float] | None:
-            if not len(looked_at) or (epoch % recipe.text.every and epoch != recipe.train.epochs):
+            if not len(looked_at) or (epoch % settings.text.every and epoch != settings.train.epochs):
                 return None
-            return held_out_scores(model, looked_at, recipe.train.batch_size)
+            return held_out_scores(model, looked_at, settings.train.batch_size)
 
-        said = describe_data(given, recipe.data, len(samples), len(looked_at))
+        said = describe_data(given, settings.data, len(samples), len(looked_at))
         unit = "residues" if given.kind == "protein" else "tokens"
         return Job(model, samples, masked_step(model), said, after_epoch=after_epoch, counted=(unit, count_tokens))
 
-    outcome = run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
+    outcome = run_training(folder, dataclasses.asdict(settings), resume, header, settings, make)
     finished_before = outcome.result.steps_now == 0 and (folder.path / "report.html").exists()
     if outcome.main and not finished_before:
         model = load_model(folder.path)

@@ -20,6 +20,7 @@ from mmbio.data.structures import StructureSet
 from mmbio.data.tokens import TokenData
 from mmbio.data.variants import VariantSet
 from mmbio.embedding import embed_residues, embed_sequences, own_longest, untrained
+from mmbio.models.masked_lm import MaskedLM
 from mmbio.perplexity import LMScore, score_lm
 from mmbio.probes import probe_binary, probe_classes, probe_values
 from mmbio.raw_features import WindowOneHot, raw_features
@@ -148,6 +149,12 @@ def perplexity_rows(models: Sequence[Any], data: SequenceSet, settings: ProbeSet
     Masks are those of training, always the same ones. The control beside the untrained network is the frequencies of the
     hidden tokens themselves, which no table of frequencies can beat.
     """
+    for model in models:
+        if not isinstance(model, MaskedLM):
+            raise UserError(
+                f"{data.name}: sequences without labels, and a {type(model).__name__} names no hidden tokens; expected "
+                "labelled data, or a masked language model"
+            )
     rows = []
     found: list[LMScore] = []
     for name, some in subjects(models, settings.controls):

@@ -2,52 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from core.reporting.curves import plot_curves
+from core.reporting.embedding import plot_embedding
 from core.reporting.page import Page
 from core.reporting.tables import Table
 from core.training.run import RunFolder
+from mmbio.data.sets import LabelledSequences
 from mmbio.data.tokens import TokenData
+from mmbio.embedding import embed_sequences
 from mmbio.models.masked_lm import MaskedLM
 from mmbio.perplexity import LMScore, score_lm
 from mmbio.pictures import held_out_rows, plot_rows
 from mmbio.vocabulary import Vocabulary
 
 SHOWN = 4  # sequences with predictions
+SHOWN_POINTS = 800  # in the picture of features
+MOST_TOKENS = 40  # lines of the table of tokens
 
 
-def write_report(
-    folder: RunFolder,
-    model: Any,
-    data: TokenData,
-    tables: Sequence[tuple[str, Table, str]] = (),
-    images: Sequence[tuple[str, Path, str]] = (),
-    title: str = "",
-) -> Path:
-    """Write ``report.html`` with ``curves.png`` into a run folder.
+def write_report(folder: RunFolder, model: Any, data: TokenData) -> Path:
+    """Write ``report.html`` with ``curves.png`` and, for language models, ``predictions.png`` into a run folder.
 
     Args:
         model: what the run trained.
         data: sequences that were held out.
-        tables: (heading, table, caption) that stand first.
-        images: (heading, PNG, caption) that follow them.
-        title: of the page; the folder's name where none is given.
     """
-    page = Page(f"{type(model).__name__}: {title or folder.path.resolve().name}")
-    for heading, table, caption in tables:
-        page.add_heading(heading)
-        page.add_table(table, caption)
-    for heading, png, caption in images:
-        page.add_heading(heading)
-        page.add_image(png, caption)
+    page = Page(f"{type(model).__name__}: {folder.path.resolve().name}")
+    add_training(page, folder)
+    if isinstance(model, MaskedLM):
+        add_predictions(page, folder, model, data)
+    return end_with_settings(page, folder)
+
+
+def write_alignment_report(folder: RunFolder, model: Any, score: LMScore, control: LMScore) -> Path:
+    """The same for a model of alignments.
+
+    Args:
+        score: of the model on what was held out.
+        control: of the columns' own frequencies on the same cells.
+    """
+    page = Page(f"{type(model).__name__}: {folder.path.resolve().name}")
+    add_training(page, folder)
+    add_tokens(page, score, model.vocabulary, "alignments that were looked at")
+    rows = [(name, s.perplexity, s.accuracy) for name, s in (("model", score), ("frequencies of the column", control))]
+    page.add_table(Table(("told by", "perplexity", "accuracy"), rows), "The same hidden cells.")
+    return end_with_settings(page, folder)
+
+
+def add_training(page: Page, folder: RunFolder) -> None:
+    """Curves of a run."""
     if folder.metrics.exists():
         page.add_heading("Training")
         page.add_image(plot_curves(folder.metrics, folder.path / "curves.png"))
-    if isinstance(model, MaskedLM):
-        add_predictions(page, folder, model, data)
+
+
+def end_with_settings(page: Page, folder: RunFolder) -> Path:
+    """Add the run's settings and write ``report.html``."""
     page.add_heading("Settings")
     page.add_code((folder.path / "config.yaml").read_text())
     return page.write(folder.path / "report.html")
@@ -55,18 +70,23 @@ def write_report(
 
 def add_predictions(page: Page, folder: RunFolder, model: MaskedLM, data: TokenData) -> None:
     """What a language model tells right, by token, and sequences with its predictions."""
-    score = score_lm(model, data)
-    page.add_heading("Hidden tokens")
-    page.add_table(
-        token_table(score, model.vocabulary),
-        f"Of {len(data)} sequences: {score.tokens:,} hidden tokens, perplexity {score.perplexity:.2f}, {score.accuracy:.1%} told "
-        f"right; always naming the commonest would be right in {max(score.hidden) / score.tokens:.1%}.",
-    )
-    picture = plot_rows(held_out_rows(model, data, SHOWN), folder.path / "predictions.png")
+    if not len(data):
+        return
+    add_tokens(page, score_lm(model, data), model.vocabulary, f"{len(data)} sequences that were not trained on")
     page.add_heading("Predictions")
     page.add_image(
-        picture,
+        plot_rows(held_out_rows(model, data, SHOWN), folder.path / "predictions.png"),
         "Grey: seen. Bold: hidden; green where the model named it, else black with what it named in red below.",
+    )
+
+
+def add_tokens(page: Page, score: LMScore, vocabulary: Vocabulary, what: str) -> None:
+    """A table of tokens, and the scores over all of them."""
+    page.add_heading("Hidden tokens")
+    page.add_table(
+        token_table(score, vocabulary),
+        f"Of {what}: {score.tokens:,} hidden tokens, perplexity {score.perplexity:.2f}, {score.accuracy:.1%} told right; "
+        f"always naming the commonest would be right in {max(score.hidden) / score.tokens:.1%}.",
     )
 
 
@@ -76,4 +96,14 @@ def token_table(score: LMScore, vocabulary: Vocabulary) -> Table:
         (n, right, token) for n, right, token in zip(score.hidden, score.right, vocabulary.tokens, strict=True) if n
     ]
     rows = [(token, n, f"{right / n:.3f}") for n, right, token in sorted(found, key=lambda row: (-row[0], row[2]))]
-    return Table(("token", "hidden", "told right"), rows[:40])
+    return Table(("token", "hidden", "told right"), rows[:MOST_TOKENS])
+
+
+def plot_values(model: Any, data: LabelledSequences, path: Path) -> Path:
+    """Draw features of the sequences that were not trained on in the plane, coloured by the quarter of the first label."""
+    shown = np.concatenate([data.validation, data.test])[:SHOWN_POINTS]
+    values = np.asarray(data.labels)[shown, 0]
+    edges = np.quantile(values, (0.25, 0.5, 0.75))
+    names = [f"{data.classes[0]} below {edges[0]:.2g}", f"to {edges[1]:.2g}", f"to {edges[2]:.2g}", "above"]
+    features = embed_sequences(model, [data.texts[i] for i in shown])
+    return plot_embedding(features, np.digitize(values, edges), names, path)

@@ -8,12 +8,13 @@ from mmbio.config.esm import ESM1bConfig, ESM1bRecipe, ESM2Config, ESM2Recipe
 from mmbio.config.finetune import SequenceFinetuneRecipe, SequencePredictorConfig
 from mmbio.config.mask import TokenMaskConfig
 from mmbio.config.molformer import MolFormerConfig, MolFormerRecipe
+from mmbio.config.msa import CellMaskConfig, MSADataConfig, MSATransformerConfig, MSATransformerRecipe
 from mmbio.config.pmlm import PMLMConfig, PMLMRecipe
 from mmbio.config.probes import ResidueProbeConfig
 from mmbio.config.smiles_bert import SmilesBertConfig, SmilesBertRecipe
 from mmbio.config.tape import TapeConfig, TapeRecipe
 
-Recipe = (
+TextRecipe = (
     ACMLMRecipe
     | AbBERTRecipe
     | CPCProtRecipe
@@ -24,6 +25,9 @@ Recipe = (
     | SmilesBertRecipe
     | TapeRecipe
 )
+"""Systems that learn from single sequences."""
+
+Recipe = TextRecipe | MSATransformerRecipe
 
 RECIPES: dict[str, type[Recipe]] = {
     "abbert": AbBERTRecipe,
@@ -31,6 +35,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "cpcprot": CPCProtRecipe,
     "esm1b": ESM1bRecipe,
     "esm2": ESM2Recipe,
+    "msa_transformer": MSATransformerRecipe,
     "pmlm": PMLMRecipe,
     "tape": TapeRecipe,
     "molformer": MolFormerRecipe,
@@ -46,10 +51,14 @@ __all__ = [
     "AbBERTRecipe",
     "CPCProtConfig",
     "CPCProtRecipe",
+    "CellMaskConfig",
     "ESM1bConfig",
     "ESM1bRecipe",
     "ESM2Config",
     "ESM2Recipe",
+    "MSADataConfig",
+    "MSATransformerConfig",
+    "MSATransformerRecipe",
     "MolFormerConfig",
     "MolFormerRecipe",
     "PMLMConfig",
@@ -63,5 +72,6 @@ __all__ = [
     "TapeConfig",
     "TapeRecipe",
     "TextConfig",
+    "TextRecipe",
     "TokenMaskConfig",
 ]

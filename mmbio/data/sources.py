@@ -17,6 +17,7 @@ from mmbio.data.flip import flip_values
 from mmbio.data.flip_residues import LIGANDS, flip_bind, flip_conservation, flip_ss
 from mmbio.data.genome import genome
 from mmbio.data.moleculenet import moleculenet
+from mmbio.data.msa import msa
 from mmbio.data.multiloc import multiloc, multiloc_independent
 from mmbio.data.nci_properties import nci_properties
 from mmbio.data.sets import AntibodySet, LabelledSequences, SequenceSet, loop_of, trained_on
@@ -61,6 +62,7 @@ LAYOUTS: dict[str, tuple[Callable[[str], Loaded], str]] = {
     ),
     "antibodies": (antibodies, "JSON lines of antibodies (seq, cdr), a folder with train, val and test, or an .npz"),
     "covabdab": (covabdab, "CSV of CoV-AbDab: heavy chains of antibodies against coronaviruses"),
+    "msa": (msa, "alignments: a folder of .a3m files, plain or .gz, or one alignment, also as aligned FASTA"),
     "tape": (
         tape,
         "folder of one of TAPE's tasks in JSON (secondary_structure_train.json, ...), or one of its test files",

@@ -22,21 +22,43 @@ def classes() -> tuple[type, ...]:
     from mmbio.models.esm1b import ESM1b
     from mmbio.models.esm2 import ESM2
     from mmbio.models.molformer import MolFormer
+    from mmbio.models.msa_transformer import MSATransformer
     from mmbio.models.pmlm import PMLM
     from mmbio.models.predictor import SequencePredictor
     from mmbio.models.smiles_bert import SmilesBert
     from mmbio.models.tape import Tape
 
-    return (ACMLM, AbBERT, CPCProt, ESM1b, ESM2, MolFormer, PMLM, SequencePredictor, SmilesBert, Tape)
+    return (
+        ACMLM,
+        AbBERT,
+        CPCProt,
+        ESM1b,
+        ESM2,
+        MolFormer,
+        MSATransformer,
+        PMLM,
+        SequencePredictor,
+        SmilesBert,
+        Tape,
+    )
 
 
 def converters() -> dict[type, Callable[[dict[str, Tensor], Any], dict[str, Tensor]]]:
     """Models whose official state dicts `mmbio convert` takes: functions from official names and our model to our names."""
-    from mmbio.models import abbert_official, cpcprot_official, esm_official, tape_official
+    from mmbio.models import (
+        abbert_official,
+        cpcprot_official,
+        esm_official,
+        molformer_official,
+        msa_official,
+        tape_official,
+    )
     from mmbio.models.abbert import AbBERT
     from mmbio.models.cpcprot import CPCProt
     from mmbio.models.esm1b import ESM1b
     from mmbio.models.esm2 import ESM2
+    from mmbio.models.molformer import MolFormer
+    from mmbio.models.msa_transformer import MSATransformer
     from mmbio.models.tape import Tape
 
     return {
@@ -44,6 +66,8 @@ def converters() -> dict[type, Callable[[dict[str, Tensor], Any], dict[str, Tens
         CPCProt: lambda weights, model: cpcprot_official.from_official(weights),
         ESM1b: esm_official.from_official,
         ESM2: esm_official.from_official,
+        MolFormer: lambda weights, model: molformer_official.renamed(weights),
+        MSATransformer: lambda weights, model: msa_official.from_official(weights),
         Tape: lambda weights, model: tape_official.from_official(weights),
     }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from core.errors import UserError
 from mmbio.vocabulary import Vocabulary
 
@@ -81,3 +83,22 @@ ABBERT = Vocabulary(
     drawn=STANDARD,
 )
 """33 tokens; masks hide the twenty amino acids, and random replacements are these."""
+
+ESM_MSA = replace(ESM, name="ESM-MSA", end=None, hideable=(*STANDARD, *"BUZOX-"))
+""":data:`ESM` as the MSA Transformer has it: a begin and no end; gaps and X may be hidden as well."""
+
+# The order of AlphaFold 2's residue types; rare residues as those that they are written for.
+AF2_LETTERS = "ARNDCQEGHILKMFPSTWYVX-"
+AF2 = Vocabulary(
+    name="AlphaFold 2",
+    tokens=(*AF2_LETTERS, "<mask>"),
+    split=lambda text: clean(text).translate(str.maketrans("BZUO.", "DECX-")),
+    mask="<mask>",
+    pad="<mask>",  # there is none
+    begin=None,
+    end=None,
+    unknown="X",
+    drawn=STANDARD,
+    hideable=tuple(AF2_LETTERS),
+)
+"""23 classes: twenty amino acids, X, gap, mask; any cell of an alignment may be hidden."""

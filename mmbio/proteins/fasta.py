@@ -45,13 +45,13 @@ def read_fasta(path: str | Path) -> list[Record]:
     Raises:
         UserError: no file, no text, text before the first header, or no record at all.
     """
-    records = list(_records(open_text(path), str(path)))
+    records = list(records_in(open_text(path), str(path)))
     if not records:
         raise UserError(f"{path}: no record; expected FASTA, a line with > and lines of residues")
     return records
 
 
-def _records(text: str, where: str) -> Iterator[Record]:
+def records_in(text: str, where: str) -> Iterator[Record]:
     begin, header = 0, None
     lines: list[str] = []
     for number, line in enumerate(text.splitlines(), 1):

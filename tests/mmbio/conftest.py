@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from tiny_mmbio import RECIPE, command, random_proteins, write_fasta, write_recipe
+from tiny_mmbio import RECIPE, command, random_proteins, write_fasta, write_labelled, write_recipe
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +31,9 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory, recipe: Path) -> Path:
     said = command("pretrain", recipe, "--out", out)
     assert said.status == 0, said.err
     return out
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of proteins with labels of all sorts."""
+    return write_labelled(tmp_path_factory.mktemp("table") / "some.csv")

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_probing import OPTIONS, table  # noqa: F401
-from tiny_mmbio import command
+from tiny_mmbio import OPTIONS, command
 
 from mmbio.config import ESM1bConfig, SequenceFinetuneRecipe, SequencePredictorConfig
 from mmbio.data.labelled import LabelledTokens
@@ -51,7 +50,7 @@ def test_losses_by_hand() -> None:
 
 
 @pytest.mark.parametrize("task", list(OPTIONS))
-def test_all_tasks(pretrained: Path, table: Path, tmp_path: Path, task: str) -> None:  # noqa: F811
+def test_all_tasks(pretrained: Path, table: Path, tmp_path: Path, task: str) -> None:
     data, out = f"csv:{table},{OPTIONS[task]}", tmp_path / "tuned"
     seeds = (0, 1) if task == "classes" else (0,)
     epochs = ("--train.epochs", "6")
@@ -76,7 +75,7 @@ def test_all_tasks(pretrained: Path, table: Path, tmp_path: Path, task: str) -> 
     assert model.config.classes == given.classes
 
 
-def test_scratch_freeze_and_resume(pretrained: Path, table: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_scratch_freeze_and_resume(pretrained: Path, table: Path, tmp_path: Path) -> None:
     data = f"csv:{table},{OPTIONS['values']}"
     before = load_model(pretrained).state_dict()
     said = command("finetune", pretrained, "--data", data, "--out", tmp_path / "a", "--recipe", "finetune_head", *QUICK)
@@ -97,7 +96,7 @@ def test_scratch_freeze_and_resume(pretrained: Path, table: Path, tmp_path: Path
     assert (tmp_path / "b/seed-0/result.json").read_text() == result
 
 
-def test_values_come_back_in_their_units(pretrained: Path, table: Path) -> None:  # noqa: F811
+def test_values_come_back_in_their_units(pretrained: Path, table: Path) -> None:
     data = load(f"csv:{table},{OPTIONS['values']}")
     model = new_predictor(pretrained, SequenceFinetuneRecipe(), data, scratch=False)
     labels = standardise(model, data)
@@ -176,7 +175,7 @@ def test_bad_words(pretrained: Path, tmp_path: Path, words: tuple[str, ...], sai
     assert not (tmp_path / "out").exists()
 
 
-def test_a_tuned_model_is_not_tuned_again(pretrained: Path, table: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_a_tuned_model_is_not_tuned_again(pretrained: Path, table: Path, tmp_path: Path) -> None:
     data = load(f"csv:{table},{OPTIONS['classes']}")
     model = new_predictor(pretrained, SequenceFinetuneRecipe(), data, scratch=False)
     model.save_pretrained(tmp_path / "tuned")
@@ -186,3 +185,5 @@ def test_a_tuned_model_is_not_tuned_again(pretrained: Path, table: Path, tmp_pat
     assert "is fine-tuned already" in said.err
     said = command("probe", tmp_path / "tuned", "--data", f"csv:{table},{OPTIONS['classes']}", "--controls", "false")
     assert said.status == 0, said.err
+    said = command("probe", tmp_path / "tuned", "--data", f"csv:{table}")
+    assert "a SequencePredictor names no hidden tokens" in said.err

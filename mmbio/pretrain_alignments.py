@@ -1,0 +1,72 @@
+"""Pretraining on alignments from a recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from core.errors import UserError
+from core.training.job import Job, Outcome, masked_step, run_training
+from core.training.run import RunFolder
+from mmbio.config import MSATransformerRecipe
+from mmbio.data.msa import MSAData, MSASet, split_alignments
+from mmbio.data.sources import load
+from mmbio.models import load_model, new_model
+from mmbio.msa_score import score_by_column, score_msa
+from mmbio.report import write_alignment_report
+
+
+def pretrain_alignments(
+    recipe: MSATransformerRecipe,
+    out: str | Path,
+    resume: bool = False,
+    header: str = "",
+    data: MSASet | None = None,
+) -> Outcome:
+    """Train a model of alignments by its recipe; arguments as :func:`mmbio.pretrain.pretrain`.
+
+    Raises:
+        UserError: data that is no alignments, or what :func:`~core.training.job.run_training` raises.
+    """
+    folder = RunFolder(out)
+    given = load(recipe.data) if data is None else data
+    if not isinstance(given, MSASet):
+        raise UserError(f"data {recipe.data!r}: no alignments; expected msa: and a file or folder")
+    train, held = split_alignments(given, recipe.msa)
+
+    def samples(model: Any, chosen: list[int]) -> MSAData:
+        return MSAData(given, chosen, model.vocabulary, recipe.msa.depth, recipe.msa.width)
+
+    def make(main: bool) -> Job:
+        model = new_model(recipe.model)
+        looked_at = samples(model, held)
+
+        def after_epoch(epoch: int) -> dict[str, float] | None:
+            if not len(looked_at) or (epoch % recipe.msa.every and epoch != recipe.train.epochs):
+                return None
+            score = score_msa(model, looked_at)
+            return {
+                "held_out_loss": score.loss,
+                "held_out_perplexity": score.perplexity,
+                "held_out_accuracy": score.accuracy,
+            }
+
+        sizes = [[len(a), len(a.rows[0])] for a in given.alignments[:100]]
+        said = {"data": {"source": recipe.data, "alignments": len(given), "held_out": len(held), "shapes": sizes}}
+        return Job(
+            model,
+            samples(model, train),
+            masked_step(model),
+            said,
+            after_epoch=after_epoch,
+            counted=("cells", lambda batch: len(batch.ids)),
+        )
+
+    outcome = run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
+    finished_before = outcome.result.steps_now == 0 and (folder.path / "report.html").exists()
+    if outcome.main and not finished_before:
+        model = load_model(folder.path)
+        shown = samples(model, held or train)
+        write_alignment_report(folder, model, score_msa(model, shown), score_by_column(model, shown))
+    return outcome
