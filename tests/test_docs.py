@@ -12,6 +12,7 @@ import pytest
 
 from core.cli.app import run
 from core.cli.options import new_parser
+from core.cli.pretrain import OPTIONS as PRETRAIN_OPTIONS
 from core.cli.recipes import all_recipes, find_recipe, kind_of, parse_recipe
 from core.errors import UserError
 
@@ -100,7 +101,8 @@ def parse(verb: str, words: list[str], script: str = "mm3d") -> None:
         # A word with a slash is a run folder, one with a suffix a file of the reader's: neither exists here.
         foreign = "/" in words[0] or words[0].endswith(".yaml")
         recipe = find_recipe(script, ANY[script] if foreign else words[0])
-        parse_recipe(recipe, kind_of(recipe, module.RECIPES), f"{script} pretrain", words[1:], module.OPTIONS)
+        options = getattr(module, "OPTIONS", PRETRAIN_OPTIONS)
+        parse_recipe(recipe, kind_of(recipe, module.RECIPES), f"{script} pretrain", words[1:], options)
     elif verb == "finetune":
         chosen = words[words.index("--recipe") + 1] if "--recipe" in words else module.OPTIONS["recipe"][1]
         recipe = find_recipe(script, chosen)
