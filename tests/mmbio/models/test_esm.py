@@ -119,7 +119,7 @@ def test_nothing_but_mask_tokens_stays_finite() -> None:
 
 def test_a_batch_without_anything_to_hide_is_named() -> None:
     model = small()
-    with pytest.raises(UserError, match=r"2 sequence.* without two residues that masks may hide"):
+    with pytest.raises(UserError, match=r"2 sequence.* without two tokens that masks may hide"):
         model.draw_mask(join([ESM.encode("M"), ESM.encode("XXXX")]), generator(0))
     batch = join([ESM.encode("M"), ESM.encode("MK")])
     mask = model.draw_mask(batch, generator(0))
