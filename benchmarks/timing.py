@@ -79,17 +79,22 @@ def training_step(model: nn.Module, loss: Callable[[], Tensor], config: OptimCon
     return step
 
 
-def run(description: str, peer_name: str, cases: list[Case]) -> list[dict[str, Any]]:
-    """The command line of a benchmark: each case with one thread and with all; `--json FILE` keeps them."""
+def run(
+    description: str, peer_name: str, cases: list[Case], repeats: int = 15, warmup: int = 3
+) -> list[dict[str, Any]]:
+    """The command line of a benchmark: each case with one thread and with all; `--json FILE` keeps them.
+
+    ``repeats`` is what it is without `--repeats`.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows, machine and versions here")
-    parser.add_argument("--repeats", type=int, default=15, help="timed runs of each side (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=repeats, help="timed runs of each side (default: %(default)s)")
     arguments = parser.parse_args()
     if arguments.repeats < 2:
         parser.error("--repeats must be at least 2: one time has no spread")
     print(f"{description}; median [quartiles] in ms, wall clock; torch {torch.__version__}, {_processor()}")
     counts = sorted({1, all_threads()})
-    rows = [compare(case, peer_name, count, arguments.repeats) for case in cases for count in counts]
+    rows = [compare(case, peer_name, count, arguments.repeats, warmup) for case in cases for count in counts]
     if arguments.json:
         arguments.json.write_text(
             json.dumps({"benchmark": description, **environment(), "rows": rows}, indent=1) + "\n"

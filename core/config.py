@@ -70,7 +70,9 @@ def divided_by_heads(config: Any, even: bool = False) -> None:
         ValueError: beginning with ``dim``.
     """
     if config.dim % (config.heads * (2 if even else 1)):
-        raise ValueError(f"dim {config.dim}: expected {'an even' if even else 'a'} multiple of the {config.heads} heads")
+        raise ValueError(
+            f"dim {config.dim}: expected {'an even' if even else 'a'} multiple of the {config.heads} heads"
+        )
 
 
 def did_you_mean(word: str, known: typing.Iterable[str]) -> str:

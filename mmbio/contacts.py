@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from core.errors import UserError
 from core.saving import load_tensors, save_tensors
+from mmbio.models.masked_lm import MaskedLM
 from mmbio.sequences import Sequences
 
 CONTACTS = "contacts.safetensors"
@@ -84,8 +86,24 @@ def contact_features(attention: Tensor, before: int = 1, after: int = 1) -> Tens
 
 
 @torch.no_grad()
-def predict_contacts(model: nn.Module, head: ContactHead, batch: Sequences) -> list[Tensor]:
-    """Chances of contact of all pairs of residues: (R, R) a sequence. The model has ``attention_maps(batch)``."""
+def predict_contacts(model: MaskedLM, head: ContactHead, batch: Sequences) -> list[Tensor]:
+    """Chances of contact of all pairs of residues: (R, R) a sequence.
+
+    Raises:
+        UserError: the model has no attention maps.
+    """
     vocabulary = model.vocabulary
     before, after = vocabulary.before, vocabulary.around - vocabulary.before
-    return [head(maps, before, after) for maps in model.attention_maps(batch)]  # type: ignore[operator]
+    return [head(maps, before, after) for maps in maps_of(model, batch)]
+
+
+def maps_of(model: MaskedLM, batch: Sequences) -> list[Tensor]:
+    """Attention maps (layers, heads, L, L) of every sequence.
+
+    Raises:
+        UserError: the model has none.
+    """
+    maps: Callable[[Sequences], list[Tensor]] | None = getattr(model, "attention_maps", None)
+    if maps is None:
+        raise UserError(f"{type(model).__name__}: has no attention maps to read contacts from")
+    return maps(batch)

@@ -14,14 +14,18 @@ from core.evaluation.probes import METHODS
 from core.reporting.tables import Table
 from mmbio.config import TextConfig
 from mmbio.config.probes import ResidueProbeConfig
+from mmbio.contact_probe import SHARES, contact_rows
 from mmbio.data.sets import LabelledSequences, SequenceSet
+from mmbio.data.structures import StructureSet
 from mmbio.data.tokens import TokenData
+from mmbio.data.variants import VariantSet
 from mmbio.embedding import embed_residues, embed_sequences, own_longest, untrained
 from mmbio.models.masked_lm import MaskedLM
 from mmbio.perplexity import LMScore, score_lm
 from mmbio.probes import probe_binary, probe_classes, probe_values
 from mmbio.raw_features import WindowOneHot, raw_features
 from mmbio.residue_probe import Features, probe_residues
+from mmbio.variants import variant_rows
 
 CLASS_METHODS = ("logistic", "linear_svm", "knn")
 
@@ -58,6 +62,10 @@ def evaluation_of(data: Any) -> Evaluation:
         return probe_residue_rows if data.task == "residues" else probe_sequence_rows
     if isinstance(data, SequenceSet):
         return perplexity_rows
+    if isinstance(data, StructureSet):
+        return probe_contact_rows
+    if isinstance(data, VariantSet):
+        return probe_variant_rows
     raise UserError(f"{type(data).__name__}: no models are evaluated on such data")
 
 
@@ -156,6 +164,24 @@ def perplexity_rows(models: Sequence[Any], data: SequenceSet, settings: ProbeSet
     if settings.controls:
         rows.append(_row("frequencies", "hidden tokens", [frequencies(found[0])]))
     return rows
+
+
+def probe_contact_rows(models: Sequence[Any], data: StructureSet, settings: ProbeSettings = DEFAULTS) -> list[ProbeRow]:
+    """Contacts from attention maps; see :mod:`mmbio.contact_probe`."""
+    return [
+        ProbeRow(
+            row.subject,
+            f"contacts {row.separation} or more apart",
+            {f"P@L/{share}" if share > 1 else "P@L": p for share, p in zip(SHARES, row.precisions, strict=True)},
+        )
+        for row in contact_rows(models, data, settings.controls)
+    ]
+
+
+def probe_variant_rows(models: Sequence[Any], data: VariantSet, settings: ProbeSettings = DEFAULTS) -> list[ProbeRow]:
+    """Effects of variants; see :mod:`mmbio.variants`."""
+    rows = variant_rows(models, data, settings.controls)
+    return [ProbeRow(row.subject, row.method, {"Spearman": row.spearman}) for row in rows]
 
 
 def frequencies(score: LMScore) -> dict[str, float]:

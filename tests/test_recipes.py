@@ -11,12 +11,16 @@ from core.cli.recipes import all_recipes, build_recipe, find_recipe
 from mm3d.commands.pretrain import RECIPES
 from mm3d.config import FinetuneRecipe, PointMAERecipe
 from mm3d.models.point_mae import PointMAE
+from mmbio.config import RECIPES as BIO_RECIPES
+from mmbio.config import SequenceFinetuneRecipe
+from mmbio.models import new_model as new_bio_model
 from mmgraph.config import RECIPES as GRAPH_RECIPES
 from mmgraph.config import GraphFinetuneRecipe
 from mmgraph.models import new_model
 
 NAMES = [recipe.name for recipe in all_recipes("mm3d")]
 GRAPHS = [recipe.name for recipe in all_recipes("mmgraph")]
+BIOLOGY = [recipe.name for recipe in all_recipes("mmbio")]
 
 
 def test_they_are_found() -> None:
@@ -48,4 +52,19 @@ def test_recipe_on_graphs(name: str) -> None:
         return
     with torch.device("meta"):
         count = sum(p.numel() for p in new_model(made.model).parameters())
+    assert recipe.parameters.replace(",", "") == str(count)
+
+
+@pytest.mark.parametrize("name", BIOLOGY)
+def test_recipe_of_biology(name: str) -> None:
+    """Sizes up to three billion parameters are counted without memory for them."""
+    recipe = find_recipe("mmbio", name)
+    assert recipe.paper
+    system = recipe.values.get("system")
+    made = build_recipe(recipe, BIO_RECIPES[system] if system else SequenceFinetuneRecipe)
+    assert dataclasses.is_dataclass(made)
+    if isinstance(made, SequenceFinetuneRecipe) or (name.startswith("demo") and not recipe.parameters):
+        return
+    with torch.device("meta"):
+        count = sum(p.numel() for p in new_bio_model(made.model).parameters())
     assert recipe.parameters.replace(",", "") == str(count)

@@ -23,6 +23,7 @@ def probe(
 
     Classes: logistic regression, or a linear SVM or nearest neighbours. Values: ridge regression. Yes-or-no questions: a
     logistic regression each. Classes of residues: a linear layer. Sequences without labels: perplexity of hidden tokens.
+    Structures: contacts from attention maps. Variants: rank correlation of what the model expects with measured effects.
 
     Args:
         run: run folder, or one with a folder seed-N for every pretraining seed.

@@ -1,6 +1,7 @@
 """Settings, a file for each system. Free of torch, so that the command line answers at once."""
 
 from mmbio.config.abbert import AbBERTConfig, AbBERTRecipe
+from mmbio.config.ac_mlm import ACMLMConfig, ACMLMRecipe
 from mmbio.config.cpcprot import CPCProtConfig, CPCProtRecipe
 from mmbio.config.data import TextConfig
 from mmbio.config.esm import ESM1bConfig, ESM1bRecipe, ESM2Config, ESM2Recipe
@@ -8,21 +9,34 @@ from mmbio.config.finetune import SequenceFinetuneRecipe, SequencePredictorConfi
 from mmbio.config.mask import TokenMaskConfig
 from mmbio.config.molformer import MolFormerConfig, MolFormerRecipe
 from mmbio.config.msa import CellMaskConfig, MSADataConfig, MSATransformerConfig, MSATransformerRecipe
+from mmbio.config.pmlm import PMLMConfig, PMLMRecipe
 from mmbio.config.probes import ResidueProbeConfig
 from mmbio.config.smiles_bert import SmilesBertConfig, SmilesBertRecipe
 from mmbio.config.tape import TapeConfig, TapeRecipe
 
-TextRecipe = AbBERTRecipe | CPCProtRecipe | ESM1bRecipe | ESM2Recipe | MolFormerRecipe | SmilesBertRecipe | TapeRecipe
+TextRecipe = (
+    ACMLMRecipe
+    | AbBERTRecipe
+    | CPCProtRecipe
+    | ESM1bRecipe
+    | ESM2Recipe
+    | MolFormerRecipe
+    | PMLMRecipe
+    | SmilesBertRecipe
+    | TapeRecipe
+)
 """Systems that learn from single sequences."""
 
 Recipe = TextRecipe | MSATransformerRecipe
 
 RECIPES: dict[str, type[Recipe]] = {
     "abbert": AbBERTRecipe,
+    "ac_mlm": ACMLMRecipe,
     "cpcprot": CPCProtRecipe,
     "esm1b": ESM1bRecipe,
     "esm2": ESM2Recipe,
     "msa_transformer": MSATransformerRecipe,
+    "pmlm": PMLMRecipe,
     "tape": TapeRecipe,
     "molformer": MolFormerRecipe,
     "smiles_bert": SmilesBertRecipe,
@@ -31,6 +45,8 @@ RECIPES: dict[str, type[Recipe]] = {
 
 __all__ = [
     "RECIPES",
+    "ACMLMConfig",
+    "ACMLMRecipe",
     "AbBERTConfig",
     "AbBERTRecipe",
     "CPCProtConfig",
@@ -45,6 +61,8 @@ __all__ = [
     "MSATransformerRecipe",
     "MolFormerConfig",
     "MolFormerRecipe",
+    "PMLMConfig",
+    "PMLMRecipe",
     "Recipe",
     "ResidueProbeConfig",
     "SequenceFinetuneRecipe",

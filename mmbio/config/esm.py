@@ -49,8 +49,9 @@ class ESM1bConfig(ESM2Config):
         at_least(self, 3, "positions")
 
 
-def _optim() -> OptimConfig:
-    return OptimConfig(lr=4e-4, schedule="linear", weight_decay=0.01, betas=(0.9, 0.98), warmup_epochs=1)
+def esm_optim() -> OptimConfig:
+    """Optimiser of ESM-2's Appendix A: a line from 4e-4 down to a tenth."""
+    return OptimConfig(lr=4e-4, schedule="linear", min_lr=4e-5, weight_decay=0.01, betas=(0.9, 0.98), warmup_epochs=1)
 
 
 @dataclass
@@ -63,7 +64,7 @@ class ESM2Recipe:
     """What to train on: a built-in set, or layout:path; several joined by +. `mmbio list --data` names the layouts."""
     text: TextConfig = field(default_factory=TextConfig)
     model: ESM2Config = field(default_factory=ESM2Config)
-    optim: OptimConfig = field(default_factory=_optim)
+    optim: OptimConfig = field(default_factory=esm_optim)
     train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=10, batch_size=32))
     run: RunConfig = field(default_factory=RunConfig)
 
@@ -78,6 +79,6 @@ class ESM1bRecipe:
     """What to train on: a built-in set, or layout:path; several joined by +. `mmbio list --data` names the layouts."""
     text: TextConfig = field(default_factory=TextConfig)
     model: ESM1bConfig = field(default_factory=ESM1bConfig)
-    optim: OptimConfig = field(default_factory=_optim)
+    optim: OptimConfig = field(default_factory=esm_optim)
     train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=10, batch_size=32))
     run: RunConfig = field(default_factory=RunConfig)

@@ -22,7 +22,9 @@ from mmbio.data.multiloc import multiloc, multiloc_independent
 from mmbio.data.nci_properties import nci_properties
 from mmbio.data.sets import AntibodySet, LabelledSequences, SequenceSet, loop_of, trained_on
 from mmbio.data.smiles import moses, nci, smiles
+from mmbio.data.structures import structures
 from mmbio.data.tape import tape
+from mmbio.data.variants import variants
 from mmbio.proteins.loops import like_any
 
 Loaded = Any  # SequenceSet, LabelledSequences, and what other layouts give
@@ -31,6 +33,8 @@ LAYOUTS: dict[str, tuple[Callable[[str], Loaded], str]] = {
     "genome": (lambda path: genome(), "2,100 proteins of a bacterium that pyhmmer comes with; needs no path"),
     "fasta": (fasta, "FASTA file, plain or .gz, or a folder of them; a bad record is an error"),
     "fasta_skip": (lambda path: fasta(path, skip=True), "the same; bad records are left out and counted"),
+    "structures": (structures, "protein structures to read contacts from: .npz, PDB or mmCIF, or a folder of these"),
+    "variants": (variants, "deep mutational scan: scan.csv[,wild_type.fasta[,column of the score]]"),
     "smiles": (
         smiles,
         "file of SMILES: .smi, .txt, .csv or .tsv (file.csv@column), plain or .gz; a bad line is an error",

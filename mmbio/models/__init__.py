@@ -17,16 +17,30 @@ if TYPE_CHECKING:
 def classes() -> tuple[type, ...]:
     """All models of mmbio; each has a configuration of its own kind."""
     from mmbio.models.abbert import AbBERT
+    from mmbio.models.ac_mlm import ACMLM
     from mmbio.models.cpcprot import CPCProt
     from mmbio.models.esm1b import ESM1b
     from mmbio.models.esm2 import ESM2
     from mmbio.models.molformer import MolFormer
     from mmbio.models.msa_transformer import MSATransformer
+    from mmbio.models.pmlm import PMLM
     from mmbio.models.predictor import SequencePredictor
     from mmbio.models.smiles_bert import SmilesBert
     from mmbio.models.tape import Tape
 
-    return (AbBERT, CPCProt, ESM1b, ESM2, MolFormer, MSATransformer, SequencePredictor, SmilesBert, Tape)
+    return (
+        ACMLM,
+        AbBERT,
+        CPCProt,
+        ESM1b,
+        ESM2,
+        MolFormer,
+        MSATransformer,
+        PMLM,
+        SequencePredictor,
+        SmilesBert,
+        Tape,
+    )
 
 
 def converters() -> dict[type, Callable[[dict[str, Tensor], Any], dict[str, Tensor]]]:

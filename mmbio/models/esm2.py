@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 
+from core.masked_model import Objective
 from core.token_masks import TokenMask
 from core.transformer import Transformer
 from mmbio.config import ESM2Config
@@ -45,6 +48,7 @@ class ESM2(MaskedLM):
 
     Args:
         config: sizes and mask; the defaults are the model of 8 million parameters.
+        more: further objectives by name, of systems that are built on it.
 
     Shapes: as :class:`~mmbio.models.masked_lm.MaskedLM`, over the alphabet :data:`~mmbio.proteins.alphabet.ESM`.
 
@@ -55,9 +59,9 @@ class ESM2(MaskedLM):
     Config = ESM2Config
     encoder: ESM2Encoder
 
-    def __init__(self, config: ESM2Config) -> None:
+    def __init__(self, config: ESM2Config, more: Mapping[str, Objective] | None = None) -> None:
         encoder = ESM2Encoder(config)
-        super().__init__(config, ESM, config.mask, encoder, LMHead(config.dim, encoder.embedding))
+        super().__init__(config, ESM, config.mask, encoder, LMHead(config.dim, encoder.embedding), more)
 
     def attention_maps(self, batch: Sequences) -> list[Tensor]:
         """Attention weights of all layers, nothing hidden: (layers, heads, L, L) a sequence, begin and end included."""

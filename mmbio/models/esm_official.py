@@ -56,9 +56,8 @@ HUGGING_FACE = (
 
 PREFIX = re.compile(r"^(model\.)?(encoder\.sentence_encoder\.|encoder\.)?")
 COMPUTED = re.compile(r"inv_freq$|position_ids$|_float_tensor$|version$|^pooler\.")
-PLACES_BEFORE = (
-    2  # rows of the official table of positions that no residue has: padding is token 1, counting begins behind
-)
+PLACES_BEFORE = 2
+"""Rows of the official table of positions that no residue has: padding is token 1, and counting begins behind it."""
 
 
 class Official(NamedTuple):

@@ -108,3 +108,47 @@ def test_a_kept_last_batch_has_the_rest() -> None:
     assert make_plan(3, TrainConfig(batch_size=4, last_batch="keep"), 1).steps_per_epoch == 1
     with pytest.raises(UserError, match="last_batch keep"):
         make_plan(10, TrainConfig(batch_size=4, last_batch="keep"), 2)
+
+
+@given(sizes=SIZES, bucket=st.integers(1, 4), seed=st.integers(0, 50))
+def test_buckets_are_of_the_same_samples(sizes: tuple[int, int, int, int, int], bucket: int, seed: int) -> None:
+    """An epoch with buckets deals the same samples, and steps of it can be started anywhere."""
+    lengths = torch.randint(1, 100, (200,), generator=torch.Generator().manual_seed(seed)).tolist()
+    plain = plan_of(sizes)
+    plan = plain._replace(bucket=bucket, lengths=lengths[: plain.length], seed=seed)
+    for epoch in range(2):
+        assert sorted(plan.order(epoch)) == list(range(plan.length))
+        assert plan.order(epoch) == plan.order(epoch)
+    for rank in range(plan.world):
+        everything = list(plan.parts(0, 7, rank))
+        assert list(plan.parts(3, 7, rank)) == everything[3 * plan.accumulate :]
+    whole = plain._replace(seed=seed).order(0)
+    size = bucket * plan.batch_size
+    for begin in range(0, plan.length, size):  # a bucket holds the samples that would have come at that time
+        assert sorted(plan.order(0)[begin : begin + size]) == sorted(whole[begin : begin + size])
+
+
+def test_samples_of_a_bucketed_batch_are_alike_in_length() -> None:
+    lengths = torch.randint(1, 1000, (512,), generator=torch.Generator().manual_seed(0))
+    spreads = {}
+    for bucket in (0, 8):
+        plan = Plan(512, 16, seed=0, bucket=bucket, lengths=lengths.tolist())
+        batches = lengths[plan.order(0)].view(-1, 16)
+        spreads[bucket] = float((batches.amax(1) - batches.amin(1)).float().mean())
+        means = batches.float().mean(1)
+        assert not torch.equal(means, means.sort().values)  # batches stay shuffled
+    assert spreads[8] < 0.2 * spreads[0]
+    ordered = [set(b.tolist()) for b in torch.tensor(plan.order(1)).split(16)]
+    assert ordered != [set(b.tolist()) for b in torch.tensor(plan.order(0)).split(16)]
+
+
+def test_the_rest_of_a_bucket_stays_last() -> None:
+    plan = Plan(11, 4, seed=0, keep_last=True, bucket=2, lengths=list(range(11)))
+    for epoch in range(5):
+        assert [len(part) for part in plan.parts(3 * epoch, 3 * epoch + 3, 0)] == [4, 4, 3]
+
+
+def test_buckets_need_lengths() -> None:
+    with pytest.raises(UserError, match=r"bucket 2: this data has no lengths"):
+        make_plan(10, TrainConfig(batch_size=2, bucket=2), 1)
+    assert make_plan(10, TrainConfig(batch_size=2, bucket=2), 1, list(range(10))).bucket == 2

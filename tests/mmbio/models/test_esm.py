@@ -119,7 +119,7 @@ def test_nothing_but_mask_tokens_stays_finite() -> None:
 
 def test_a_batch_without_anything_to_hide_is_named() -> None:
     model = small()
-    with pytest.raises(UserError, match="2 sequence.* without two residues that masks may hide"):
+    with pytest.raises(UserError, match=r"2 sequence.* without two tokens that masks may hide"):
         model.draw_mask(join([ESM.encode("M"), ESM.encode("XXXX")]), generator(0))
     batch = join([ESM.encode("M"), ESM.encode("MK")])
     mask = model.draw_mask(batch, generator(0))
@@ -178,7 +178,8 @@ def test_head_and_embedding_are_one_parameter(tmp_path: Any) -> None:
     model = small()
     assert model.lm_head.weight is model.encoder.embedding.weight
     names = [name for name, _ in model.named_parameters()]
-    assert "encoder.embedding.weight" in names and "objectives.lm.head.weight" not in names
+    assert "encoder.embedding.weight" in names
+    assert "objectives.lm.head.weight" not in names
     model.save_pretrained(tmp_path)
     again = ESM2.from_pretrained(tmp_path)
     assert again.lm_head.weight is again.encoder.embedding.weight

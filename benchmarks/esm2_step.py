@@ -1,0 +1,148 @@
+"""One training step of the 8M ESM-2 on proteins of unequal length: python -m benchmarks.esm2_step
+
+Forward pass, cross-entropy of the masked residues and backward pass, with the same weights and masks everywhere. Ours reads
+the sequences packed. fair-esm (``pip install fair-esm``) and EsmForMaskedLM of transformers with its fused attention read
+them padded to the longest, which is how both are used; a peer that is not installed is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmarks.timing import Case, run
+from core.random import generator
+from core.token_masks import TokenMask
+from mmbio.config import ESM2Config
+from mmbio.models.esm2 import ESM2
+from mmbio.models.esm_official import to_official
+from mmbio.proteins.alphabet import ESM, STANDARD
+from mmbio.sequences import Sequences, join
+
+BATCH, MEAN, LONGEST = 16, 200, 760
+UNSCORED = -100
+
+
+def proteins() -> Sequences:
+    """Random residues; lengths are log-normal as those of proteins are, the longest as long as said."""
+    draws = generator("proteins")
+    lengths = torch.exp(0.7 * torch.randn(BATCH, generator=draws))
+    lengths = (lengths / lengths.mean() * MEAN).round().long().clamp(30, LONGEST)
+    lengths[lengths.argmax()] = LONGEST
+    letters = torch.tensor([ESM.ids[letter] for letter in STANDARD])
+    return join([ESM.wrap(letters[torch.randint(20, (n,), generator=draws)].tolist()) for n in lengths.tolist()])
+
+
+def padded(batch: Sequences, mask: TokenMask) -> tuple[Tensor, Tensor]:
+    """What a peer reads, and the ids it is scored by with -100 where it is not: (B, L) each."""
+    read = mask.write(batch.ids).split(batch.lengths.tolist())
+    scored = torch.where(mask.hidden, batch.ids, UNSCORED).split(batch.lengths.tolist())
+    pad = nn.utils.rnn.pad_sequence
+    return pad(list(read), True, ESM.pad_id), pad(list(scored), True, UNSCORED)
+
+
+def fair_esm(model: ESM2, read: Tensor, scored: Tensor) -> tuple[nn.Module, Callable[[], Tensor]]:
+    """fair-esm's module with a model's weights, and its loss."""
+    import esm
+
+    alphabet = esm.data.Alphabet.from_architecture("ESM-1b")
+    peer = esm.model.esm2.ESM2(model.config.depth, model.config.dim, model.config.heads, alphabet)
+    peer.load_state_dict({**peer.state_dict(), **to_official(model)})
+    peer.contact_head.requires_grad_(False)
+    return peer, lambda: F.cross_entropy(peer(read)["logits"].flatten(0, 1), scored.flatten(), ignore_index=UNSCORED)
+
+
+def transformers(model: ESM2, read: Tensor, scored: Tensor) -> tuple[nn.Module, Callable[[], Tensor]]:
+    """EsmForMaskedLM with a model's weights, and its loss."""
+    from transformers import EsmConfig, EsmForMaskedLM
+
+    config = EsmConfig(
+        vocab_size=len(ESM), mask_token_id=ESM.mask_id, pad_token_id=ESM.pad_id, hidden_size=model.config.dim,
+        num_hidden_layers=model.config.depth, num_attention_heads=model.config.heads, intermediate_size=4 * model.config.dim,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, max_position_embeddings=1026, layer_norm_eps=1e-5,
+        position_embedding_type="rotary", token_dropout=True, emb_layer_norm_before=False, tie_word_embeddings=True,
+    )  # fmt: skip
+    config._attn_implementation = "sdpa"
+    peer: Any = EsmForMaskedLM(config)
+    own = peer.state_dict()
+    given = {hugging_face(name): tensor for name, tensor in to_official(model).items()}
+    missing = {name for name in own if name not in given}
+    if not all("inv_freq" in n or "contact_head" in n or n.endswith(("position_ids", "decoder.bias")) for n in missing):
+        raise AssertionError(f"weights of transformers without a counterpart: {sorted(missing)}")
+    if "lm_head.decoder.bias" in own:
+        given["lm_head.decoder.bias"] = given["lm_head.bias"]
+    peer.load_state_dict({**own, **given})
+    attended = (read != ESM.pad_id).long()
+    return peer, lambda: peer(input_ids=read, attention_mask=attended, labels=scored).loss
+
+
+def hugging_face(name: str) -> str:
+    """The name of an official weight in EsmForMaskedLM."""
+    if name in ("lm_head.weight", "lm_head.bias"):
+        return "lm_head.decoder.weight" if name.endswith("weight") else name
+    if name.startswith("lm_head."):
+        return name
+    if name.startswith("emb"):
+        return (
+            f"esm.embeddings.word_{name.replace('embed_tokens', 'embeddings')}"
+            if "tokens" in name
+            else f"esm.encoder.{name}"
+        )
+    layer = {
+        "self_attn.q_proj": "attention.self.query",
+        "self_attn.k_proj": "attention.self.key",
+        "self_attn.v_proj": "attention.self.value",
+        "self_attn.out_proj": "attention.output.dense",
+        "self_attn_layer_norm": "attention.LayerNorm",
+        "fc1": "intermediate.dense",
+        "fc2": "output.dense",
+        "final_layer_norm": "LayerNorm",
+    }
+    _, number, rest = name.split(".", 2)
+    module, _, entry = rest.rpartition(".")
+    return f"esm.encoder.layer.{number}.{layer[module]}.{entry}"
+
+
+def step(model: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], float]:
+    """Forward and backward pass; gradients are thrown away before, not timed apart."""
+
+    def both() -> float:
+        model.zero_grad(set_to_none=True)
+        value = loss()
+        value.backward()
+        return value.item()
+
+    return both
+
+
+def cases() -> dict[str, list[Case]]:
+    """For every peer that is installed one case, after its loss was compared with ours."""
+    torch.manual_seed(0)
+    model, batch = ESM2(ESM2Config()).train(), proteins()
+    mask = model.draw_mask(batch, [generator(0, number) for number in range(len(batch))])
+    read, scored = padded(batch, mask)
+    ours = step(model, lambda: model(batch, mask).loss)
+    print(f"{len(batch)} sequences, {len(batch.ids)} tokens packed, {read.numel()} padded; {len(mask.written)} scored")
+    found = {}
+    for name, make in (("fair-esm", fair_esm), ("transformers sdpa", transformers)):
+        try:
+            peer, loss = make(model, read, scored)
+        except ImportError as error:
+            print(f"{name}: left out, {error.name} is not installed")
+            continue
+        theirs = step(peer.train(), loss)
+        mine, other = ours(), theirs()
+        if not abs(mine - other) < 1e-4 * abs(other):
+            raise AssertionError(f"{name}: loss {other}, ours {mine}")
+        print(f"{name}: loss {other:.7f}, ours {mine:.7f}")
+        found[name] = [Case("training step, 8M", ours, theirs)]
+    return found
+
+
+if __name__ == "__main__":
+    for peer_name, some in cases().items():
+        run(f"Training step of ESM-2 8M, {BATCH} proteins of unequal length", peer_name, some, repeats=3, warmup=1)
