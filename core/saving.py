@@ -9,13 +9,14 @@ import struct
 import warnings
 import zipfile
 from argparse import Namespace
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from core.config import from_dict
+from core.config import did_you_mean, from_dict
 from core.errors import UserError
 from core.files import write_atomically
 
@@ -110,6 +111,28 @@ def describe(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not readable as the description of a model ({error})") from error
+
+
+def class_named(name: str, kinds: Iterable[type], where: str, package: str) -> Any:
+    """The class among a package's models that a saved model names.
+
+    Raises:
+        UserError: there is none, naming ``where``.
+    """
+    known = {kind.__name__: kind for kind in kinds}
+    if name not in known:
+        raise UserError(f"{where}: {name!r} is no model of {package}{did_you_mean(str(name), known)}")
+    return known[name]
+
+
+def load_one_of(kinds: Iterable[type], source: str | Path, package: str) -> Any:
+    """A saved model of any of a package's classes, in evaluation mode, from a run folder, a saved folder or a hub id.
+
+    Raises:
+        UserError: not a model of the package, or unreadable weights.
+    """
+    folder = resolve(source)
+    return class_named(describe(folder)["model"], kinds, str(folder / MODEL), package).from_pretrained(folder)
 
 
 def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:

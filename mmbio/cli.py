@@ -12,7 +12,7 @@ from core.cli.options import call
 
 ABOUT = "Masked pretraining on proteins and molecules: pretrain, probe, fine-tune and look."
 NEEDED = ("torch", "numpy", "scipy", "scikit-learn", "lightning-fabric", "safetensors", "matplotlib")
-OPTIONAL = {"rdkit": "mm-beyond[bio]", "pyhmmer": "mm-beyond[bio]"}
+OPTIONAL = {"rdkit": "mm-beyond[bio]", "gemmi": "mm-beyond[bio]", "pyhmmer": "mm-beyond[bio]"}
 
 
 def check() -> None:

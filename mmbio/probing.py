@@ -12,18 +12,21 @@ from core.errors import UserError
 from core.evaluation.metrics import MeanStd, mean_std
 from core.evaluation.probes import METHODS
 from core.reporting.tables import Table
-from mmbio.config import TextConfig
+from mmbio.config import MSADataConfig, TextConfig
 from mmbio.config.probes import ResidueProbeConfig
 from mmbio.contact_probe import SHARES, contact_rows
-from mmbio.data.sets import LabelledSequences, SequenceSet
+from mmbio.data.msa import MSAData, MSASet
+from mmbio.data.sets import AntibodySet, LabelledSequences, SequenceSet
 from mmbio.data.structures import StructureSet
 from mmbio.data.tokens import TokenData
 from mmbio.data.variants import VariantSet
 from mmbio.embedding import embed_residues, embed_sequences, own_longest, untrained
 from mmbio.models.masked_lm import MaskedLM
+from mmbio.msa_score import score_by_column, score_msa
 from mmbio.perplexity import LMScore, score_lm
 from mmbio.probes import probe_binary, probe_classes, probe_values
 from mmbio.raw_features import WindowOneHot, raw_features
+from mmbio.recovery import KINDS, recover, recover_by_place
 from mmbio.residue_probe import Features, probe_residues
 from mmbio.variants import variant_rows
 
@@ -66,6 +69,10 @@ def evaluation_of(data: Any) -> Evaluation:
         return probe_contact_rows
     if isinstance(data, VariantSet):
         return probe_variant_rows
+    if isinstance(data, AntibodySet):
+        return probe_recovery_rows
+    if isinstance(data, MSASet):
+        return probe_alignment_rows
     raise UserError(f"{type(data).__name__}: no models are evaluated on such data")
 
 
@@ -182,6 +189,39 @@ def probe_variant_rows(models: Sequence[Any], data: VariantSet, settings: ProbeS
     """Effects of variants; see :mod:`mmbio.variants`."""
     rows = variant_rows(models, data, settings.controls)
     return [ProbeRow(row.subject, row.method, {"Spearman": row.spearman}) for row in rows]
+
+
+def probe_recovery_rows(models: Sequence[Any], data: AntibodySet, settings: ProbeSettings = DEFAULTS) -> list[ProbeRow]:
+    """How many hidden residues of loops and framework of the test part are told right, and their perplexity.
+
+    The control beside the untrained network names the most frequent residue at the same place in the training part.
+    """
+    chains, test = data.sequences, data.test.tolist()
+    found = [
+        (name, [recover(model, chains, test) for model in some]) for name, some in subjects(models, settings.controls)
+    ]
+    if settings.controls:
+        found.append(("most frequent there", [recover_by_place(chains, data.train.tolist(), test)]))
+    rows = []
+    for name, some in found:
+        for kind in KINDS:
+            scores = [{"told right": one[kind].share, "perplexity": one[kind].perplexity} for one in some]
+            if some[0][kind].residues:
+                rows.append(_row(name, kind, scores))
+    return rows
+
+
+def probe_alignment_rows(models: Sequence[Any], data: MSASet, settings: ProbeSettings = DEFAULTS) -> list[ProbeRow]:
+    """How well hidden cells of alignments are told; the control is how often each residue is in the column."""
+    depth, width = MSADataConfig().depth, MSADataConfig().width
+    samples = MSAData(data, range(len(data)), models[0].vocabulary, depth, width)
+    found = [(name, [score_msa(m, samples) for m in some]) for name, some in subjects(models, settings.controls)]
+    if settings.controls:
+        found.append(("frequencies of the column", [score_by_column(models[0], samples)]))
+    return [
+        _row(name, "hidden cells", [{"perplexity": s.perplexity, "accuracy": s.accuracy} for s in some])
+        for name, some in found
+    ]
 
 
 def frequencies(score: LMScore) -> dict[str, float]:

@@ -12,11 +12,9 @@ import torch
 from torch import Tensor
 
 from core.masking import count_hidden, counted_mask_packed
-from core.random import derive_seed, generator
-from core.reporting.tables import Table
+from core.random import generator
 from core.token_masks import given_tokens
-from mmbio.data.sets import AntibodySet, SequenceSet
-from mmbio.models import new_model
+from mmbio.data.sets import SequenceSet
 from mmbio.models.masked_lm import MaskedLM
 from mmbio.proteins.alphabet import STANDARD
 from mmbio.sequences import join
@@ -157,26 +155,3 @@ def recover_by_place(data: SequenceSet, learned_from: Sequence[int], chosen: Seq
                     surprise -= math.log((seen[text[hidden]] + 1) / (seen.total() + len(STANDARD)))
         found[kind] = Recovery(residues, right, surprise)
     return found
-
-
-def recovery_table(models: Mapping[str, MaskedLM], data: AntibodySet, controls: bool = True) -> Table:
-    """How models tell hidden residues of the test part: share told right / perplexity.
-
-    Args:
-        models: by the name of their row.
-        data: its training part is what the control by place learns from.
-        controls: add rows for the most frequent residue at every place and for the first model's network untrained.
-    """
-    some, test = data.sequences, data.test.tolist()
-    rows = {name: recover(model, some, test) for name, model in models.items()}
-    if controls:
-        rows["most frequent at the place"] = recover_by_place(some, data.train.tolist(), test)
-        first = next(iter(models.values()))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(0, "untrained"))
-            rows["untrained"] = recover(new_model(first.config).to(next(first.parameters()).device), some, test)
-    cells = [
-        (name, *(f"{found[k].share:.3f} / {found[k].perplexity:.2f}" if found[k].residues else None for k in KINDS))
-        for name, found in rows.items()
-    ]
-    return Table(("share told right / perplexity", *KINDS), cells)

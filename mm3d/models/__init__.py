@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from core.config import did_you_mean
-from core.errors import UserError
-from core.saving import MODEL, describe, resolve
+from core.saving import load_one_of
 
 
 def load_model(source: str | Path) -> Any:
@@ -20,9 +18,4 @@ def load_model(source: str | Path) -> Any:
     from mm3d.models.point_classifier import PointClassifier
     from mm3d.models.point_mae import PointMAE
 
-    kinds = {kind.__name__: kind for kind in (PointMAE, PointClassifier, PartSegmenter)}
-    folder = resolve(source)
-    name = describe(folder)["model"]
-    if name not in kinds:
-        raise UserError(f"{folder / MODEL}: {name!r} is no model of mm3d{did_you_mean(name, kinds)}")
-    return kinds[name].from_pretrained(folder)
+    return load_one_of((PointMAE, PointClassifier, PartSegmenter), source, "mm3d")

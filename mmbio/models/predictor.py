@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from core.config import from_dict
-from core.saving import MODEL, Pretrained
+from core.saving import MODEL, Pretrained, class_named
 from mmbio.config import SequencePredictorConfig
-from mmbio.models import class_named
+from mmbio.models import classes
 from mmbio.sequences import Sequences
 from mmbio.vocabulary import Vocabulary
 
@@ -34,7 +34,7 @@ class SequencePredictor(Pretrained, nn.Module):
     def __init__(self, config: SequencePredictorConfig) -> None:
         super().__init__()
         self.config = config
-        kind = class_named(config.system, MODEL)
+        kind = class_named(config.system, classes(), MODEL, "mmbio")
         self.encoder = kind(from_dict(kind.Config, config.model, f"{MODEL}: model"))
         self.encoder.objectives = nn.ModuleDict()  # heads of the pretraining are not fine-tuned, and not saved again
         self.encoder.requires_grad_(not config.freeze)

@@ -6,9 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.config import did_you_mean
-from core.errors import UserError
-from core.saving import MODEL, describe, resolve
+from core.saving import load_one_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,17 +61,4 @@ def load_model(source: str | Path) -> Any:
     Raises:
         UserError: not a model of mmgraph, or unreadable weights.
     """
-    folder = resolve(source)
-    return class_named(describe(folder)["model"], str(folder / MODEL)).from_pretrained(folder)
-
-
-def class_named(name: str, where: str) -> Any:
-    """The class of mmgraph that a saved model names.
-
-    Raises:
-        UserError: there is none, naming ``where``.
-    """
-    kinds = {kind.__name__: kind for kind in classes()}
-    if name not in kinds:
-        raise UserError(f"{where}: {name!r} is no model of mmgraph{did_you_mean(str(name), kinds)}")
-    return kinds[name]
+    return load_one_of(classes(), source, "mmgraph")

@@ -6,11 +6,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.config import from_dict
-from core.saving import MODEL, Pretrained
+from core.saving import MODEL, Pretrained, class_named
 from mmgraph.config import GraphClassifierConfig
 from mmgraph.graph import Graphs
 from mmgraph.layers.pool import pool_nodes
-from mmgraph.models import class_named
+from mmgraph.models import classes
 
 
 class GraphClassifier(Pretrained, nn.Module):
@@ -30,7 +30,7 @@ class GraphClassifier(Pretrained, nn.Module):
     def __init__(self, config: GraphClassifierConfig) -> None:
         super().__init__()
         self.config = config
-        kind = class_named(config.system, MODEL)
+        kind = class_named(config.system, classes(), MODEL, "mmgraph")
         self.encoder = kind(from_dict(kind.Config, config.model, f"{MODEL}: model"))
         self.encoder.objectives = nn.ModuleDict()  # decoders are not fine-tuned, and not saved again
         self.head = nn.Linear(config.width, config.classes)

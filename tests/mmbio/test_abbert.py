@@ -24,8 +24,9 @@ from mmbio.data.tokens import TokenData, split_held_out
 from mmbio.models import load_model, new_model
 from mmbio.models.abbert import AbBERT
 from mmbio.models.abbert_official import from_official
+from mmbio.probing import probe_rows
 from mmbio.proteins.alphabet import ABBERT
-from mmbio.recovery import KINDS, hidden_places, places_of, recover, recover_by_place, recovery_table, window
+from mmbio.recovery import KINDS, hidden_places, places_of, recover, recover_by_place, window
 from mmbio.region_masks import one_region, whole_regions
 from mmbio.sequences import Sequences, join
 
@@ -223,10 +224,15 @@ def test_it_trains_and_recovers(data: AntibodySet, tmp_path: Path) -> None:
 
     run_training(RunFolder(tmp_path / "run"), dataclasses.asdict(recipe), False, "", recipe, make)
     model = load_model(tmp_path / "run")
-    table = recovery_table({"trained": model}, data)
-    assert [row[0] for row in table.rows] == ["trained", "most frequent at the place", "untrained"]
-    trained, untrained = (float(row[KINDS.index("50 % of CDRs") + 1].split(" / ")[1]) for row in table.rows[::2])
-    assert trained < untrained
+    rows = {(row.subject, row.probe): row.scores for row in probe_rows([model], data)}
+    assert {subject for subject, _ in rows} == {"pretrained", "untrained", "most frequent there"}
+    assert {kind for _, kind in rows} <= set(KINDS)
+    scores = [rows[subject, "50 % of CDRs"]["perplexity"].mean for subject in ("pretrained", "untrained")]
+    assert scores[0] < scores[1]
+    assert (
+        rows["pretrained", "15 % of framework"]["told right"].mean
+        == recover(model, data.sequences, data.test.tolist())["15 % of framework"].share
+    )
 
 
 def test_too_long_is_an_error() -> None:

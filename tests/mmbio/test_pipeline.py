@@ -109,7 +109,7 @@ def test_esm1b_and_windows(tmp_path: Path, proteins: str) -> None:
     [
         (("--model.mask.ratio", "1.2"), "--model.mask.ratio 1.2"),
         (("--model.mask.random_share", "0.5"), "more than all"),
-        (("--model.heads", "3"), "model.heads 3: do not divide dim 16 into even widths"),
+        (("--model.heads", "3"), "model.dim 16: expected an even multiple of the 3 heads"),
         (("--model.dim", "0"), "--model.dim 0"),
         (("--model.headss", "3"), "headss"),
         (("--data", "fasta:nowhere.fasta"), "nowhere.fasta: cannot be read"),
