@@ -19,7 +19,7 @@ from mmbio.models.masked_lm import MaskedLM
 from mmbio.sequences import join
 
 WIDTH = 60  # tokens a line of the picture
-RIGHT, WRONG, OUT_OF_SIGHT = "#009e73", "#d55e00", "#b8bfc6"
+RIGHT, WRONG, OUT_OF_SIGHT = "#009e73", "#d55e00", "#8a939b"
 
 
 class Guess(NamedTuple):
