@@ -104,11 +104,12 @@ class VectorQuantizer(nn.Module):
 
     @torch.no_grad()
     def _nearest(self, flat: Tensor) -> Tensor:
-        flat = flat.float()
-        if self.metric == "cosine":
-            return torch.cat([(rows @ self.codebook.T).argmax(1) for rows in flat.split(NEAREST_ROWS)])
-        lengths = self.codebook.square().sum(1)  # the length of the feature itself changes nothing
-        return torch.cat([(lengths - 2 * rows @ self.codebook.T).argmin(1) for rows in flat.split(NEAREST_ROWS)])
+        with torch.autocast(flat.device.type, enabled=False):  # half precision would choose other codes
+            flat = flat.float()
+            if self.metric == "cosine":
+                return torch.cat([(rows @ self.codebook.T).argmax(1) for rows in flat.split(NEAREST_ROWS)])
+            lengths = self.codebook.square().sum(1)  # the length of the feature itself changes nothing
+            return torch.cat([(lengths - 2 * rows @ self.codebook.T).argmin(1) for rows in flat.split(NEAREST_ROWS)])
 
     def _start(self, flat: Tensor) -> None:
         """Codes by k-means on the first batch."""

@@ -65,15 +65,16 @@ def make_fabric(run: RunConfig, precision: str) -> Fabric:
 
 
 def shard(model: nn.Module, mesh: Any) -> nn.Module:
-    """Shard every transformer block, and then what is left, over the processes (FSDP)."""
+    """Shard every block of a stack, and then what is left, over the processes (FSDP).
+
+    Blocks are the members of a module list that is called ``blocks``, as every transformer here calls them.
+    """
     from torch.distributed.fsdp import fully_shard
 
-    from core.post_norm import PostNormBlock
-    from core.transformer import Block
-
-    for module in model.modules():
-        if isinstance(module, Block | PostNormBlock):
-            fully_shard(module, mesh=mesh["data_parallel"])
+    for module in list(model.modules()):
+        stack = getattr(module, "blocks", None)
+        for block in stack if isinstance(stack, nn.ModuleList) else ():
+            fully_shard(block, mesh=mesh["data_parallel"])
     fully_shard(model, mesh=mesh["data_parallel"])
     return model
 

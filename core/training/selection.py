@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,7 +47,8 @@ class BestWeights:
         named = {f"validation_{self.name}": score}
         if not self.main:
             return named
-        if not record.exists() or score > read_record(record)["score"]:
+        best = read_record(record)["score"] if record.exists() else math.nan
+        if not record.exists() or score > best or (math.isnan(best) and not math.isnan(score)):
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 save_tensors(weights, self.folder / "best.safetensors")

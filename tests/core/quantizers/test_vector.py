@@ -109,6 +109,13 @@ def test_the_same_seed_gives_the_same_codebook_and_a_saved_one_goes_on_alike() -
     assert torch.equal(train(resumed, range(3, 6)).codebook, whole.codebook)
 
 
+def test_half_precision_around_it_changes_no_choice() -> None:
+    layer, x = VectorQuantizer(64, 16).eval(), draw(500, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        ids = layer.encode(x)
+    assert torch.equal(ids, layer.encode(x))
+
+
 def test_usage_counts() -> None:
     assert usage(torch.tensor([5, 5, 0, 0])) == (2, 0.5, pytest.approx(2.0))
     assert usage(torch.tensor([7, 0])).perplexity == pytest.approx(1.0)
