@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 
-from core.cli.app import Command, run
-from core.cli.options import call
+from core.cli.app import run
+from core.cli.modules import commands_of
 
 ABOUT = "Masked pretraining on 3D point clouds: pretrain, probe, fine-tune and look."
 
 
-def _words(name: str, usage: str, text: str) -> Command:
-    """A command whose module parses its own words with ``main(words)``."""
-    return Command(name, usage, text, lambda words: import_module(f"mm3d.commands.{name}").main(words))
-
-
-def _typed(name: str, usage: str, text: str) -> Command:
-    """A command that is the typed function of the same name in its module."""
-    return Command(
-        name,
-        usage,
-        text,
-        lambda words: call(getattr(import_module(f"mm3d.commands.{name}"), name), f"mm3d {name}", words),
-    )
-
+_words, _typed = commands_of("mm3d")
 
 COMMANDS = [
     _words("list", "[GLOB]", "recipes with paper, parameters, data"),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 
 from core.cli.app import Command, run
 from core.cli.check import print_devices, print_packages
 from core.cli.list import list_command
+from core.cli.modules import commands_of
 from core.cli.options import call
 
 ABOUT = "Masked pretraining on proteins and molecules: pretrain, probe, fine-tune and look."
@@ -28,31 +28,18 @@ def layouts() -> list[tuple[str, str]]:
     return [(name, text) for name, (_, text) in LAYOUTS.items()]
 
 
-def _words(name: str, usage: str, text: str) -> Command:
-    """A command whose module parses its own words with ``main(words)``."""
-    return Command(name, usage, text, lambda words: import_module(f"mmbio.commands.{name}").main(words))
-
-
-def _typed(name: str, usage: str, text: str) -> Command:
-    """A command that is the typed function of the same name in its module."""
-    return Command(
-        name,
-        usage,
-        text,
-        lambda words: call(getattr(import_module(f"mmbio.commands.{name}"), name), f"mmbio {name}", words),
-    )
-
+_words, _typed = commands_of("mmbio")
 
 COMMANDS = [
     Command("list", "[GLOB]", "recipes with paper, parameters, data", lambda w: list_command("mmbio", w, layouts)),
     _words("pretrain", "RECIPE", "train a recipe; leaves a run folder with report.html"),
-    _words("reconstruct", "RUN INPUT...", "sequences, what was hidden of them, and what the model names there"),
-    _typed("convert", "OFFICIAL", "weights of an official repository as a folder of ours"),
     _typed("probe", "RUN --data ...", "score frozen features beside controls; perplexity where there are no labels"),
     _words("finetune", "RUN --data ...", "train on labelled data; the epoch is selected on validation data"),
     _words("embed", "RUN INPUT... -o x.npz", "features of sequences or residues of your own files"),
-    _typed("demo", "", "all of it, small, on built-in data, ending with a report"),
+    _words("reconstruct", "RUN INPUT...", "sequences, what was hidden of them, and what the model names there"),
+    _typed("convert", "OFFICIAL", "weights of an official repository as a folder of ours"),
     Command("check", "", "what is installed, and on which devices", lambda w: call(check, "mmbio check", w)),
+    _typed("demo", "", "all of it, small, on built-in data, ending with a report"),
 ]
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 
 from core.cli.app import Command, run
 from core.cli.check import print_devices, print_packages
 from core.cli.list import list_command
+from core.cli.modules import commands_of
 from core.cli.options import call
 
 ABOUT = "Masked pretraining on graphs: pretrain, probe, fine-tune and look."
@@ -28,20 +28,7 @@ def layouts() -> list[tuple[str, str]]:
     return [(name, text) for name, (_, text) in LAYOUTS.items()]
 
 
-def _words(name: str, usage: str, text: str) -> Command:
-    """A command whose module parses its own words with ``main(words)``."""
-    return Command(name, usage, text, lambda words: import_module(f"mmgraph.commands.{name}").main(words))
-
-
-def _typed(name: str, usage: str, text: str) -> Command:
-    """A command that is the typed function of the same name in its module."""
-    return Command(
-        name,
-        usage,
-        text,
-        lambda words: call(getattr(import_module(f"mmgraph.commands.{name}"), name), f"mmgraph {name}", words),
-    )
-
+_words, _typed = commands_of("mmgraph")
 
 COMMANDS = [
     Command("list", "[GLOB]", "recipes with paper, parameters, data", lambda w: list_command("mmgraph", w, layouts)),
