@@ -17,6 +17,7 @@ from lightning_fabric.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 
 from core.errors import Interrupted, UserError
+from core.memory import give_back_memory
 from core.random import derive_seed
 from core.training.checkpoint import load_checkpoint, save_checkpoint
 from core.training.config import OptimConfig, RunConfig, TrainConfig
@@ -25,6 +26,8 @@ from core.training.optim import learning_rate, new_optimizer
 from core.training.progress import Progress
 from core.training.run import RunFolder
 from core.training.trackers import Trackers
+
+TRIM_SECONDS = 20.0  # between two times of giving memory back
 
 # (wrapped model, microbatch on the device, seed) -> (loss, named parts without gradient)
 Step = Callable[[nn.Module, Microbatch, int], tuple[Tensor, dict[str, Tensor]]]
@@ -146,7 +149,7 @@ def fit(
 
     wrapped.train()
     batches = microbatches(data, plan, first, total, fabric.global_rank, run.workers, pin=fabric.device.type == "cuda")
-    begin = logged = saved = time.monotonic()
+    begin = logged = saved = trimmed = time.monotonic()
     finite = torch.ones((), dtype=torch.bool, device=fabric.device)  # looked at when logging and before saving
     logged_step, seen = first, 0
     with Progress(total, first, None if fabric.is_global_zero else False) as bar, _stop_signals() as stop, trackers:
@@ -194,6 +197,9 @@ def fit(
                     _append(folder.metrics, row)
                     trackers.log(row)
             bar.update(done, row)
+            if fabric.device.type == "cpu" and time.monotonic() - trimmed > TRIM_SECONDS:
+                give_back_memory()
+                trimmed = time.monotonic()
             finite &= sums["loss"].isfinite()
             whole_epoch = done % plan.steps_per_epoch == 0
             if whole_epoch and after_epoch is not None:
