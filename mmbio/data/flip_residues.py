@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import UserError
-from mmbio.data.sets import LabelledSequences
+from mmbio.data.sets import LabelledSequences, without_leaks
 from mmbio.data.splits import complete
 from mmbio.proteins.alphabet import clean
 from mmbio.proteins.fasta import Record, read_fasta
@@ -61,7 +61,8 @@ def residue_set(
 ) -> LabelledSequences:
     """Sequences of ``sequences.fasta`` with a label for every residue in a split's file beside it.
 
-    A record that is in a split twice counts once, in the last of train, validation and test that it is in.
+    A record that is in a split twice counts once, in the last of train, validation and test that it is in; a
+    sequence that is in a later part under another name is taken out of the earlier ones.
 
     Args:
         path: the split's file, or the folder of the files, or one with a folder ``splits``.
@@ -94,8 +95,8 @@ def residue_set(
             continue
         found[record.name] = (part, text, labels)
     parts, texts, labelled = zip(*found.values(), strict=True)
-    return LabelledSequences(
-        path, "protein", texts, "residues", labelled, *complete(parts, texts), classes, tuple(found)
+    return without_leaks(
+        LabelledSequences(path, "protein", texts, "residues", labelled, *complete(parts, texts), classes, tuple(found))
     )
 
 

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import UserError
+from core.files import open_text
 from mmbio.data.fasta import ENDINGS, fasta_files
 from mmbio.data.sets import LabelledSequences
 from mmbio.data.splits import drawn
 from mmbio.proteins.alphabet import clean
 from mmbio.proteins.clusters import cluster
-from mmbio.proteins.fasta import open_text, read_fasta
+from mmbio.proteins.fasta import read_fasta
 
 SHORT = {
     "er": "ER",

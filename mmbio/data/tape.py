@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from core.errors import UserError
-from mmbio.data.sets import LabelledSequences, Task
+from core.files import open_text
+from mmbio.data.sets import LabelledSequences, Task, without_leaks
 from mmbio.proteins.alphabet import clean
-from mmbio.proteins.fasta import open_text
 
 
 class TapeTask(NamedTuple):
@@ -68,7 +68,9 @@ def tape(path: str) -> LabelledSequences:
         many = np.array(labels, dtype=np.int64)
         classes = tuple(str(number) for number in range(int(many.max()) + 1))
     called = str(given) if given.is_file() else str(folder)
-    return LabelledSequences(called, "protein", texts, kind.task, many, train, validation, tested, classes, names)
+    return without_leaks(
+        LabelledSequences(called, "protein", texts, kind.task, many, train, validation, tested, classes, names)
+    )
 
 
 def _choose(given: Path, folder: Path) -> tuple[str, str]:

@@ -98,6 +98,7 @@ def test_missing_files(folder: Path, tmp_path: Path) -> None:
 def test_real_gb1(shared: Path, split: str, counts: tuple[int, int, int]) -> None:
     data = load(f"flip_gb1:{shared / 'data/proteins/flip/gb1/splits' / split}.csv")
     assert len(data) == 8733
+    assert not data.skipped
     assert (len(data.train), len(data.validation), len(data.test)) == counts
     assert np.isfinite(data.labels).all()
     assert {len(text) for text in data.texts} == {265}
@@ -122,5 +123,6 @@ def test_real_residues(shared: Path) -> None:
         897340,
     ]
     data = load(f"flip_bind:{folder / 'bind'}")
-    assert (len(data.train), len(data.validation), len(data.test)) == (954, 106, 300)
+    assert (len(data.train), len(data.validation), len(data.test)) == (953, 106, 300)
+    assert data.skipped[0].endswith("1 of train and 0 of validation, whose texts are in a later part")
     assert len(load(f"flip_bind:{folder / 'bind/splits/one_vs_many.fasta'}")) == 1314

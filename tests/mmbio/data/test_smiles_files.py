@@ -83,7 +83,7 @@ def test_columns(tmp_path: Path) -> None:
     ("name", "text", "message"),
     [
         ("row.csv", "smiles,x\nCC,1\nCCO\n", "row.csv, line 3: 1 cells; expected 2"),
-        ("empty.csv", "", "empty.csv: empty"),
+        ("empty.csv", "", "empty.csv: no rows"),
         ("cell.csv", "smiles,x\n,1\n", "cell.csv, line 2: an empty string"),
         ("none.smi", "\n\n", "none.smi: no sequences"),
         ("other.smi@x", "", "column 'x' of a file without columns"),
