@@ -176,7 +176,7 @@ def without_leaks(data: LabelledSequences) -> LabelledSequences:
     return replace(data, train=train, validation=validation, skipped=(*data.skipped, said))
 
 
-def tested_on(data: SequenceSet | LabelledSequences | AntibodySet) -> set[str]:
+def texts_of_test(data: SequenceSet | LabelledSequences | AntibodySet) -> set[str]:
     """The texts of the test part, which nothing may learn from; none of sequences without parts."""
     if isinstance(data, SequenceSet):
         return set()

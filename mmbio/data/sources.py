@@ -20,7 +20,15 @@ from mmbio.data.moleculenet import moleculenet
 from mmbio.data.msa import msa
 from mmbio.data.multiloc import multiloc, multiloc_independent
 from mmbio.data.nci_properties import nci_properties
-from mmbio.data.sets import AntibodySet, LabelledSequences, SequenceSet, loop_of, tested_on, trained_on, without_leaks
+from mmbio.data.sets import (
+    AntibodySet,
+    LabelledSequences,
+    SequenceSet,
+    loop_of,
+    texts_of_test,
+    trained_on,
+    without_leaks,
+)
 from mmbio.data.smiles import moses, nci, smiles
 from mmbio.data.structures import structures
 from mmbio.data.tape import tape
@@ -122,7 +130,7 @@ def load_texts(source: str) -> SequenceSet:
         if not isinstance(data, SequenceSet | LabelledSequences | AntibodySet):
             raise UserError(f"data {word!r}: no set of sequences; `mmbio list --data` says what each layout is")
         sets.append(trained_on(data))
-        tests |= tested_on(data)
+        tests |= texts_of_test(data)
     return join_sets(sets, tests) if len(sets) > 1 else sets[0]
 
 

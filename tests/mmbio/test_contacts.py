@@ -288,7 +288,7 @@ def test_pdb_and_mmcif_files(tmp_path: Path) -> None:
 def test_equal_and_similar_chains_are_not_parted(tmp_path: Path) -> None:
     pytest.importorskip("gemmi")
     homodimer = pdb(tmp_path / "one.pdb", ("ALA", "ALA"))
-    with pytest.raises(UserError, match="2 structure.s., 1 different sequence.s.; expected one to fit on"):
+    with pytest.raises(UserError, match=r"2 structure.s., 1 different sequence.s.; expected one to fit on"):
         structures(str(homodimer))
     data = structures(str(pdb(tmp_path / "one.pdb", ("ALA", "LEU", "ALA", "LEU", "ALA"))))
     assert (data.fit, data.scored) == ((0, 2, 4), (1, 3))
