@@ -59,6 +59,12 @@ def open_text(path: str | Path) -> str:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
+def plain_or_packed(path: Path) -> Path:
+    """The file of a name, or, where there is none, that with ``.gz`` behind it if there is one."""
+    packed = path.with_name(f"{path.name}.gz")
+    return packed if packed.is_file() and not path.is_file() else path
+
+
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:
     """The rows of a JSONL file, one object a line. A last line cut off by a kill is left out.
 

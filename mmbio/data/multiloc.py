@@ -147,7 +147,7 @@ def _labelled(
 def _links(folder: Path, numbers: dict[str, int]) -> list[tuple[int, int]]:
     """Pairs of proteins that stand in one line of a ``.cluster`` file."""
     found = []
-    for file in sorted(folder.glob("*.cluster")) if folder.is_dir() else []:
+    for file in sorted([*folder.glob("*.cluster"), *folder.glob("*.cluster.gz")]) if folder.is_dir() else []:
         for line in open_text(file).splitlines():
             members = [numbers[name] for name in line.split() if name in numbers]
             found += [(members[0], other) for other in members[1:]]

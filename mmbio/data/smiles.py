@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from core.errors import UserError
-from core.files import open_text
+from core.files import open_text, plain_or_packed
 from mmbio.data.sets import SequenceSet
 from mmbio.data.tables import read_table
 from mmbio.molecules.chemistry import canonical, parse, rdkit_chem
@@ -149,8 +149,8 @@ def moses(path: str) -> SequenceSet:
 
 
 def _moses_part(folder: Path, part: str) -> list[str]:
-    file = next((f for f in (folder / f"{part}.csv.gz", folder / f"{part}.csv") if f.exists()), None)
-    if file is None:
+    file = plain_or_packed(folder / f"{part}.csv")
+    if not file.is_file():
         raise UserError(f"{folder}: no {part}.csv or {part}.csv.gz; expected the files of MOSES")
     heading, *lines = open_text(file).splitlines() or [""]
     titles = heading.split(",")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from core.errors import UserError
-from core.files import open_text
+from core.files import open_text, plain_or_packed
 from mmbio.data.sets import LabelledSequences, Task, without_leaks
 from mmbio.proteins.alphabet import clean
 
@@ -95,10 +95,10 @@ def _choose(given: Path, folder: Path) -> tuple[str, str]:
 
 def _file(folder: Path, name: str) -> Path:
     """A part's JSON file, plain or gzipped."""
-    for path in (folder / f"{name}.json", folder / f"{name}.json.gz"):
-        if path.is_file():
-            return path
-    raise UserError(f"{folder / name}.json: no such file; expected it beside the other parts of the task")
+    path = plain_or_packed(folder / f"{name}.json")
+    if path.is_file():
+        return path
+    raise UserError(f"{path}: no such file; expected it beside the other parts of the task")
 
 
 def _records(path: Path, kind: TapeTask) -> list[tuple[str, Any, str]]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import UserError
+from core.files import plain_or_packed
 from mmbio.data.tables import number_of, read_table
 from mmbio.proteins.alphabet import STANDARD, clean
 from mmbio.proteins.fasta import read_fasta
@@ -71,7 +72,11 @@ def variants(path: str) -> VariantSet:
     if len(words) > 3:
         raise UserError(f"{path}: expected scan.csv,wild_type.fasta,column")
     file = Path(words[0])
-    fasta = Path(words[1]) if len(words) > 1 and words[1] else file.with_suffix(".fasta")
+    fasta = (
+        Path(words[1])
+        if len(words) > 1 and words[1]
+        else plain_or_packed(file.with_name(file.name.removesuffix(".gz")).with_suffix(".fasta"))
+    )
     if not fasta.is_file():
         raise UserError(f"{file}: no wild type; expected {fasta}, or variants:{file},wild_type.fasta")
     record = read_fasta(fasta)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -43,6 +44,14 @@ def test_a_scan_as_it_comes(tmp_path: Path) -> None:
     assert data.mutations == ((("K", 1, "A"),), (("M", 0, "G"), ("T", 2, "V")), (), (), ())
     assert np.array_equal(data.scores, [1.5, -2, 0, np.nan, np.nan], equal_nan=True)
     assert data.skipped == (f"{tmp_path}/scan.csv, line 6: Y5* is truncated",)
+
+
+def test_packed_scans(tmp_path: Path) -> None:
+    plain = variants(scan(tmp_path, "mutant,score\nK2A,1.5\nM1G,-2\n"))
+    for name in ("scan.csv", "scan.fasta"):
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress((tmp_path / name).read_bytes()))
+        (tmp_path / name).unlink()
+    assert variants(str(tmp_path / "scan.csv.gz")).mutations == plain.mutations
 
 
 def test_numbers_that_do_not_begin_with_one(tmp_path: Path) -> None:
