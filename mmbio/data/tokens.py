@@ -108,8 +108,8 @@ def split_held_out(data: SequenceSet, config: TextConfig) -> tuple[list[int], li
     first: dict[str, int] = {}
     for number, text in enumerate(data.texts):
         first.setdefault(text, number)
-    numbers = list(first.values())
-    order = [numbers[i] for i in torch.randperm(len(numbers), generator=generator(0, "held out")).tolist()]
+    drawn = torch.randperm(len(data), generator=generator(0, "held out")).tolist()
+    order = list(dict.fromkeys(first[data.texts[i]] for i in drawn))
     if data.held_out:
         apart = {first[data.texts[i]] for i in data.held_out}
         held = [i for i in order if i in apart]

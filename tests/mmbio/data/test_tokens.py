@@ -87,7 +87,7 @@ def test_equal_sequences_are_not_held_out_and_trained_on() -> None:
     data = some(*unique, *unique, *unique[:10])
     train, held = split_held_out(data, TextConfig(held_out=0.2))
     assert len(held) == 10
-    assert held == split_held_out(some(*unique), TextConfig(held_out=0.2))[1]
+    assert max(held) < 50  # of equal ones the first
     trained = {data.texts[i] for i in train}
     assert not trained & {data.texts[i] for i in held}
     assert len(trained) == 40
