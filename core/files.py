@@ -1,9 +1,11 @@
-"""Writing files so that a reader never meets half of one, and reading what a kill may have cut off."""
+"""Writing files so that a reader never meets half of one, and reading text, packed or cut off by a kill."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,28 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def open_text(path: str | Path) -> str:
+    """The text of a file, unpacked where its name ends in ``.gz``; without a byte order mark.
+
+    Raises:
+        UserError: it cannot be read, or is no text.
+    """
+    path = Path(path)
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        return content.decode("utf-8-sig")
+    except (EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: truncated or no text ({error})") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def plain_or_packed(path: Path) -> Path:
+    """The file of a name, or, where there is none, that with ``.gz`` behind it if there is one."""
+    packed = path.with_name(f"{path.name}.gz")
+    return packed if packed.is_file() and not path.is_file() else path
 
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:

@@ -47,7 +47,7 @@ def pretrain(
     folder = RunFolder(out)
     given = load_texts(recipe.data) if data is None else data
     train, held = split_held_out(given, recipe.text)
-    settings: TextRecipe = with_vocabulary(recipe, (given.texts[i] for i in train))
+    settings: TextRecipe = with_vocabulary(recipe, given, train)
     longest = settings.text.longest
     spell, respell = (randomise, one_spelling) if getattr(settings, "randomise", False) else (None, None)
 

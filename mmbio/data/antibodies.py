@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import UserError
+from core.files import open_text
 from core.random import generator
+from mmbio.data.arrays import read_arrays
 from mmbio.data.sets import AntibodySet, SequenceSet, loop_of
 from mmbio.proteins.alphabet import clean
-from mmbio.proteins.fasta import open_text
 from mmbio.proteins.loops import clusters
 
 PARTS = ("train", "val", "test")
@@ -152,16 +152,8 @@ def _lines(path: Path, part: str, skipped: list[str]) -> list[Chain]:
 
 
 def _arrays(path: Path) -> list[Chain]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in ("seq", "cdr", "pdb", "partition") if name in arrays}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: cannot be read as arrays ({error})") from error
-    if "seq" not in found or "cdr" not in found:
-        raise UserError(f"{path}: expected arrays 'seq' and 'cdr', got {', '.join(found) or 'neither'}")
+    found = read_arrays(path, ("seq", "cdr"), ("seq", "cdr", "pdb", "partition"))
     count = len(found["seq"])
-    if any(array.shape != (count,) or array.dtype.kind != "U" for array in found.values()):
-        raise UserError(f"{path}: expected one text a chain in each of {', '.join(found)}")
     names = found["pdb"].tolist() if "pdb" in found else [f"chain-{i}" for i in range(count)]
     parts = [_part_of(word) for word in found["partition"].tolist()] if "partition" in found else [""] * count
     rows = zip(found["seq"].tolist(), found["cdr"].tolist(), names, parts, strict=True)

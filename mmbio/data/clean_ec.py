@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import UserError
+from core.files import plain_or_packed
 from mmbio.data.sets import LabelledSequences
 from mmbio.data.splits import complete
 from mmbio.data.tables import read_table
@@ -35,7 +36,7 @@ def clean_ec(path: str, train: str = "split10.csv", test: str = "new.csv") -> La
     skipped: list[str] = []
     learned: set[str] = set()
     for file, part in ((train, "train"), (test, "test")):
-        table = read_table(Path(path) / file)
+        table = read_table(plain_or_packed(Path(path) / file))
         entries, numbers, sequences = (table.column(name) for name in ("Entry", "EC number", "Sequence"))
         for row, (entry, number, sequence) in enumerate(zip(entries, numbers, sequences, strict=True)):
             digits = first_digits(number, table.where(row))

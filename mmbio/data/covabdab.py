@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
-
 from core.errors import UserError
 from mmbio.data.antibodies import Chain, in_parts
 from mmbio.data.sets import AntibodySet
+from mmbio.data.tables import MISSING, read_table
 from mmbio.proteins.alphabet import clean
-from mmbio.proteins.fasta import open_text
 from mmbio.proteins.loops import heavy_loops
 
 SEQUENCE, LOOP, NAME = "VH or VHH", "CDRH3", "Name"
-NOTHING = ("", "ND", "N/A")
+NOTHING = MISSING | {"nd", "n/a"}
 
 
 def covabdab(path: str) -> AntibodySet:
@@ -28,25 +25,22 @@ def covabdab(path: str) -> AntibodySet:
 
     Source: Raybould et al., "CoV-AbDab: the coronavirus antibody database", Bioinformatics 2021.
     """
-    rows = csv.DictReader(io.StringIO(open_text(path), newline=""))
-    missing = [name for name in (SEQUENCE, LOOP) if name not in (rows.fieldnames or ())]
+    table = read_table(path)
+    missing = [name for name in (SEQUENCE, LOOP) if name not in table.columns]
     if missing:
         raise UserError(f"{path}: no column {missing[0]!r}; expected CoV-AbDab's CSV")
+    given = table.column(NAME) if NAME in table.columns else [""] * len(table.rows)
     chains, skipped = [], []
-    try:
-        for row in rows:
-            where = f"{path}, line {rows.line_num}"
-            name, seq = (row.get(NAME) or f"line-{rows.line_num}").strip(), (row[SEQUENCE] or "").strip()
-            if seq.upper() in NOTHING:
-                skipped.append(f"{where}: {name} has no sequence")
-                continue
-            try:
-                text = clean(seq)
-            except UserError as error:
-                raise UserError(f"{where}: {name}: {error}") from error
-            chains.append(Chain(text, regions_of(text, (row[LOOP] or "").strip().upper()), name))
-    except csv.Error as error:
-        raise UserError(f"{path}, line {rows.line_num}: not a table ({error})") from error
+    for row, (name, seq, loop) in enumerate(zip(given, table.column(SEQUENCE), table.column(LOOP), strict=True)):
+        where, name = table.where(row), name or f"line-{table.lines[row]}"
+        if seq.lower() in NOTHING:
+            skipped.append(f"{where}: {name} has no sequence")
+            continue
+        try:
+            text = clean(seq)
+        except UserError as error:
+            raise UserError(f"{where}: {name}: {error}") from error
+        chains.append(Chain(text, regions_of(text, loop.upper()), name))
     if not chains:
         raise UserError(f"{path}: no heavy chain in it")
     return in_parts(path, chains, skipped)
@@ -55,7 +49,7 @@ def covabdab(path: str) -> AntibodySet:
 def regions_of(text: str, third: str) -> str:
     """One digit a residue: 3 where the named CDR-H3 is, 1 and 2 where H1 and H2 are found, else 0."""
     regions = ["0"] * len(text)
-    if third in NOTHING or text.count(third) != 1:
+    if third.lower() in NOTHING or text.count(third) != 1:
         return "".join(regions)
     begin = text.index(third)
     regions[begin : begin + len(third)] = "3" * len(third)

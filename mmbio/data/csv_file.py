@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
-from typing import Any, get_args
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.config import did_you_mean
 from core.errors import UserError
-from mmbio.data.sets import Kind, LabelledSequences, SequenceSet, Task
+from mmbio.data.sets import Kind, LabelledSequences, SequenceSet, Task, without_leaks
 from mmbio.data.splits import complete, part_named
-from mmbio.data.tables import MISSING, TextTable, numbers, read_table, yes_or_no
+from mmbio.data.tables import MISSING, TextTable, answer_of, number_of, read_table
+from mmbio.molecules.chemistry import parse
 from mmbio.proteins.alphabet import clean
 
-KEYS = ("text", "label", "split", "validation", "kind", "task")
+KEYS = ("text", "label", "split", "validation", "kind", "task", "bad")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Columns:
         validation: true where a sequence of the training part is for validation; None where there is no such column.
         kind: what the sequences are.
         task: what the labels are.
+        skip: leave out rows that cannot be used, and count them; otherwise they are errors.
     """
 
     text: str = "sequence"
@@ -38,15 +40,7 @@ class Columns:
     validation: str | None = None
     kind: Kind = "protein"
     task: Task | None = None
-
-
-@dataclass
-class _Kept:
-    """What of a table is used."""
-
-    texts: list[str] = field(default_factory=list)
-    rows: list[int] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
+    skip: bool = False
 
 
 def csv_file(word: str) -> SequenceSet | LabelledSequences:
@@ -54,7 +48,8 @@ def csv_file(word: str) -> SequenceSet | LabelledSequences:
 
     Keys: ``text`` (column of the sequences, "sequence" by default), ``kind`` (protein or molecule), ``label`` (its column;
     several times for several), ``task`` (what labels are: classes, values, binary or residues), ``split`` (column that says
-    train, validation or test) and ``validation`` (column that is true for those of the training part that choose).
+    train, validation or test), ``validation`` (column that is true for those of the training part that choose) and
+    ``bad=skip`` (rows whose sequence, label or part cannot be read are left out and counted).
 
     Raises:
         UserError: an unknown key, and what :func:`labelled_table` raises.
@@ -80,6 +75,10 @@ def _with(columns: Columns, key: str, value: str, word: str) -> Columns:
     for name, known in (("kind", get_args(Kind)), ("task", get_args(Task))):
         if key == name and value not in known:
             raise UserError(f"data csv:{word}: {key} {value!r}; expected one of {', '.join(known)}")
+    if key == "bad":
+        if value != "skip":
+            raise UserError(f"data csv:{word}: bad {value!r}; expected bad=skip, or no such key: bad rows are errors")
+        return replace(columns, skip=True)
     changed: dict[str, Any] = {"labels": (*columns.labels, value)} if key == "label" else {key: value}
     return replace(columns, **changed)
 
@@ -87,38 +86,84 @@ def _with(columns: Columns, key: str, value: str, word: str) -> Columns:
 def labelled_table(table: TextTable, columns: Columns, name: str) -> SequenceSet | LabelledSequences:
     """The sequences of a table, labelled where label columns are named.
 
-    Proteins are read by the rule of :func:`~mmbio.proteins.alphabet.clean`. Rows without any label are left out and
-    counted. Parts that no row is named for are drawn, 10 % of the training part each, equal sequences together; of equal
-    sequences in several parts, which drawn parts never have, nothing is changed.
+    Proteins are read by the rule of :func:`~mmbio.proteins.alphabet.clean`; molecules must be what rdkit can read, and stay
+    as they are spelled. Rows without any label are left out and counted. Parts that no row is named for are drawn, 10 % of
+    the training part each, equal sequences together; of equal sequences in several parts the last part has them
+    (:func:`~mmbio.data.sets.without_leaks`).
 
     Raises:
-        UserError: a column that is not there, an empty text, a character that is no residue, a label that is no number,
-            an unknown part; with file and line.
+        UserError: a column that is not there, and, unless bad rows are skipped, an empty text, a character that is no
+            residue, what is no molecule, a label that cannot be one, an unknown part; with file and line.
+        MissingPackage: molecules, and rdkit is not installed.
     """
-    raw = table.column(columns.text)
-    labels, missing = _labels(table, columns)
-    kept = _Kept()
-    for row, text in enumerate(raw):
-        if missing[row]:
-            kept.skipped.append(f"{table.where(row)}: no label")
+    if columns.task in ("classes", "residues") and len(columns.labels) > 1:
+        raise UserError(f"{table.path}: task {columns.task} has one column of labels; got {', '.join(columns.labels)}")
+    for column in (columns.text, *columns.labels, columns.split, columns.validation):
+        if column is not None:
+            table.place(column)
+    rows: list[_Row] = []
+    skipped: list[str] = []
+    for number in range(len(table.rows)):
+        try:
+            row = _read(table, number, columns)
+        except UserError as error:
+            if not columns.skip:
+                raise
+            skipped.append(str(error))
             continue
-        kept.texts.append(_text(text, columns.kind, f"{table.where(row)}, {columns.text}"))
-        kept.rows.append(row)
-    names = tuple(f"line {table.lines[row]}" for row in kept.rows)
-    texts, skipped = tuple(kept.texts), tuple(kept.skipped)
+        if row is None:
+            skipped.append(f"{table.where(number)}: no label")
+        else:
+            rows.append(row)
+    texts, names = tuple(row.text for row in rows), tuple(f"line {row.line}" for row in rows)
     if not columns.labels or columns.task is None:
-        return SequenceSet(name, columns.kind, texts, names, skipped=skipped)
-    parts = complete(_parts(table, columns, kept.rows), texts)
+        return SequenceSet(name, columns.kind, texts, names, skipped=tuple(skipped))
+    found, classes = _labels([row.label for row in rows], columns)
+    parts = complete([row.part for row in rows], texts)
+    return without_leaks(
+        LabelledSequences(
+            name, columns.kind, texts, columns.task, found, *parts, classes, names=names, skipped=tuple(skipped)
+        )
+    )
+
+
+class _Row(NamedTuple):
+    """What is used of a row."""
+
+    text: str
+    label: Any
+    part: str
+    line: int
+
+
+def _read(table: TextTable, number: int, columns: Columns) -> _Row | None:
+    """A row, None where it has no label at all; with texts as labels of classes and residues, with numbers for others."""
+    cells = dict(zip(table.columns, table.rows[number], strict=True))
+    where = table.where(number)
+    label: Any = [cells[column] for column in columns.labels]
+    if columns.task in ("values", "binary"):
+        read = answer_of if columns.task == "binary" else number_of
+        label = [read(cell, f"{where}: {column}") for cell, column in zip(label, columns.labels, strict=True)]
+        if all(map(math.isnan, label)):
+            return None
+    elif columns.task is not None:
+        (label,) = label
+        if label.lower() in MISSING:
+            return None
+    text = _text(cells[columns.text], columns.kind, f"{where}, {columns.text}")
+    if columns.task == "residues" and len(label) != len(text):
+        raise UserError(f"{where}: {len(label)} labels for the {len(text)} residues of its sequence")
+    return _Row(text, label, _part(cells, columns, where), table.lines[number])
+
+
+def _labels(given: list[Any], columns: Columns) -> tuple[NDArray | tuple[NDArray[np.integer], ...], tuple[str, ...]]:
+    """Labels as :class:`~mmbio.data.sets.LabelledSequences` has them, and names of the classes or columns."""
     if columns.task == "residues":
-        found: NDArray | tuple[NDArray[np.integer], ...]
-        found, classes = residue_classes([table.column(columns.labels[0])[row] for row in kept.rows])
-    elif columns.task == "classes":
-        classes = tuple(sorted({str(labels[row]) for row in kept.rows}))
-        number = {label: i for i, label in enumerate(classes)}
-        found = np.array([number[str(labels[row])] for row in kept.rows], dtype=np.int64)
-    else:
-        found, classes = np.array([labels[row] for row in kept.rows], dtype=np.float64), columns.labels
-    return LabelledSequences(name, columns.kind, texts, columns.task, found, *parts, classes, names, skipped)
+        return residue_classes(given)
+    if columns.task == "classes":
+        classes = tuple(sorted(set(given)))
+        return np.array([classes.index(label) for label in given], dtype=np.int64), classes
+    return np.array(given, dtype=np.float64).reshape(-1, len(columns.labels)), columns.labels
 
 
 def residue_classes(labels: list[str]) -> tuple[tuple[NDArray[np.integer], ...], tuple[str, ...]]:
@@ -128,43 +173,23 @@ def residue_classes(labels: list[str]) -> tuple[tuple[NDArray[np.integer], ...],
     return tuple(np.array([number[letter] for letter in label], dtype=np.int64) for label in labels), classes
 
 
-def _labels(table: TextTable, columns: Columns) -> tuple[list, list[bool]]:
-    """Label of every row (a text, or numbers), and whether it has none at all."""
-    task = columns.task
-    if task is None:
-        return [None] * len(table.rows), [False] * len(table.rows)
-    if task in ("classes", "residues"):
-        if len(columns.labels) > 1:
-            raise UserError(f"{table.path}: task {task} has one column of labels; got {', '.join(columns.labels)}")
-        cells = table.column(columns.labels[0])
-        return cells, [cell.lower() in MISSING for cell in cells]
-    if task == "binary":
-        rows = yes_or_no(table, columns.labels)
-    else:
-        rows = [list(row) for row in zip(*(numbers(table, c) for c in columns.labels), strict=True)]
-    return rows, [all(map(math.isnan, row)) for row in rows]
-
-
 def _text(text: str, kind: Kind, where: str) -> str:
     if not text:
         raise UserError(f"{where}: is empty; expected a sequence")
     try:
-        return clean(text) if kind == "protein" else text
+        if kind == "protein":
+            return clean(text)
+        parse(text)
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
+    return text
 
 
-def _parts(table: TextTable, columns: Columns, rows: list[int]) -> list[str]:
+def _part(cells: dict[str, str], columns: Columns, where: str) -> str:
     if columns.split is None:
-        return ["train"] * len(rows)
-    split = table.column(columns.split)
-    chooses = [""] * len(split) if columns.validation is None else table.column(columns.validation)
-    found = []
-    for row in rows:
-        part = part_named(split[row], table.where(row))
-        if chooses[row].lower() not in (*MISSING, "0", "false", "1", "true"):
-            raise UserError(
-                f"{table.where(row)}: {columns.validation} {chooses[row]!r}; expected True, False or nothing"
-            )
-        found.append("validation" if part == "train" and chooses[row].lower() in ("1", "true") else part)
-    return found
+        return "train"
+    part = part_named(cells[columns.split], where)
+    chooses = "" if columns.validation is None else cells[columns.validation].lower()
+    if chooses not in (*MISSING, "0", "false", "1", "true"):
+        raise UserError(f"{where}: {columns.validation} {chooses!r}; expected True, False or nothing")
+    return "validation" if part == "train" and chooses in ("1", "true") else part

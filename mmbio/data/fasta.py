@@ -15,6 +15,8 @@ ENDINGS = (".fasta", ".fa", ".faa", ".fas")
 def fasta(path: str, skip: bool = False) -> SequenceSet:
     """The sequences of a FASTA file, or of all in a folder, by the rule of :func:`~mmbio.proteins.alphabet.clean`.
 
+    A record without a name is called by its line, ``line-3``, in a folder of several files ``some.fasta-line-3``.
+
     Args:
         path: a file, plain or ``.gz``, or a folder with such files.
         skip: leave out records that cannot be used, and count them; otherwise they are errors.
@@ -25,23 +27,27 @@ def fasta(path: str, skip: bool = False) -> SequenceSet:
     """
     files = fasta_files(Path(path))
     texts: list[str] = []
-    names: dict[str, str] = {}
+    names: list[str] = []
     skipped: list[str] = []
+    known: dict[str, str] = {}  # where a name was met first
     for file in files:
         for record in read_fasta(file):
             where = f"{file}, line {record.line}"
             try:
-                if record.name in names:
-                    raise UserError(f"{where}: {record.name!r} is there already ({names[record.name]})")
+                if record.name in known:
+                    raise UserError(f"{where}: {record.name!r} is there already ({known[record.name]})")
                 try:
                     texts.append(clean(record.text))
                 except UserError as error:
                     raise UserError(f"{where}: {record.name or 'a record without a name'}: {error}") from error
-                names[record.name or f"line-{record.line}"] = where
             except UserError as error:
                 if not skip:
                     raise
                 skipped.append(str(error))
+                continue
+            if record.name:
+                known[record.name] = where
+            names.append(record.name or f"{f'{file.name}-' if len(files) > 1 else ''}line-{record.line}")
     return SequenceSet(str(path), "protein", tuple(texts), tuple(names), skipped=tuple(skipped))
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import UserError
-from mmbio.data.sets import LabelledSequences
+from core.files import plain_or_packed
+from mmbio.data.sets import LabelledSequences, without_leaks
 from mmbio.data.splits import complete
 from mmbio.proteins.alphabet import clean
 from mmbio.proteins.fasta import Record, read_fasta
@@ -61,7 +62,8 @@ def residue_set(
 ) -> LabelledSequences:
     """Sequences of ``sequences.fasta`` with a label for every residue in a split's file beside it.
 
-    A record that is in a split twice counts once, in the last of train, validation and test that it is in.
+    A record that is in a split twice counts once, in the last of train, validation and test that it is in; a
+    sequence that is in a later part under another name is taken out of the earlier ones.
 
     Args:
         path: the split's file, or the folder of the files, or one with a folder ``splits``.
@@ -72,8 +74,9 @@ def residue_set(
     file = _split_file(Path(path), split)
     sequences = {record.name: record for record in read_fasta(_beside(file, "sequences.fasta"))}
     masks = {}
-    if masked and (file.parent / "mask.fasta").exists():
-        masks = {record.name: record for record in read_fasta(file.parent / "mask.fasta")}
+    mask = plain_or_packed(file.parent / "mask.fasta")
+    if masked and mask.exists():
+        masks = {record.name: record for record in read_fasta(mask)}
     found: dict[str, tuple[str, str, NDArray[np.int64]]] = {}
     for record in read_fasta(file):
         where = f"{file}, line {record.line}"
@@ -87,15 +90,15 @@ def residue_set(
             raise UserError(f"{source}: {record.name}: {error}") from error
         labels = _labels(record, class_of, classes, where)
         if record.name in masks:
-            labels[_zeros(masks[record.name], len(labels), str(file.parent / "mask.fasta"))] = -1
+            labels[_zeros(masks[record.name], len(labels), str(mask))] = -1
         if len(labels) != len(text):
             raise UserError(f"{where}: {len(labels)} labels for the {len(text)} residues of {record.name}")
         if record.name in found and ORDER.index(found[record.name][0]) > ORDER.index(part):
             continue
         found[record.name] = (part, text, labels)
     parts, texts, labelled = zip(*found.values(), strict=True)
-    return LabelledSequences(
-        path, "protein", texts, "residues", labelled, *complete(parts, texts), classes, tuple(found)
+    return without_leaks(
+        LabelledSequences(path, "protein", texts, "residues", labelled, *complete(parts, texts), classes, tuple(found))
     )
 
 
@@ -109,12 +112,11 @@ def _split_file(path: Path, split: str) -> Path:
 
 
 def _beside(file: Path, name: str) -> Path:
-    plain = file.parent / name
-    gzipped = file.parent / f"{name}.gz"
-    if not plain.exists() and not gzipped.exists():
+    found = plain_or_packed(file.parent / name)
+    if not found.exists():
         there = ", ".join(sorted(p.name for p in file.parent.glob("*.fasta*"))) or "no FASTA file"
-        raise UserError(f"{plain}: no such file; there is {there}")
-    return plain if plain.exists() else gzipped
+        raise UserError(f"{found}: no such file; there is {there}")
+    return found
 
 
 def _part(record: Record, where: str) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.config import did_you_mean
 from core.errors import UserError
 from core.random import generator
-from mmbio.data.sets import LabelledSequences, Task
-from mmbio.data.smiles import find_column, read_table
+from mmbio.data.sets import LabelledSequences, Task, without_leaks
+from mmbio.data.smiles import find_column
+from mmbio.data.tables import TextTable, answer_of, number_of, read_table
 from mmbio.molecules.chemistry import canonical, parse
 from mmbio.molecules.scaffold import random_scaffold_split, scaffold_groups, scaffold_split
 
@@ -67,7 +68,9 @@ def moleculenet(path: str, random_seed: int | None = None, respell: bool = True)
         path: such as ``moleculenet/bbbp.csv.gz``.
         random_seed: for scaffolds in random order; None for the split that has no chance in it.
         respell: take rdkit's canonical spelling without stereo chemistry, as MolFormer's code does and MOSES is written;
-            otherwise molecules stay as the file spells them. The split is that of the file's spelling in either case.
+            otherwise molecules stay as the file spells them. The split is that of the file's spelling in either case, but for
+            molecules that read alike without stereo chemistry: of those in two parts the later part has them
+            (:func:`~mmbio.data.sets.without_leaks`).
 
     Raises:
         UserError: a file of another name or without the columns, and labels that are no numbers, or neither 0 nor 1 where
@@ -81,29 +84,32 @@ def moleculenet(path: str, random_seed: int | None = None, respell: bool = True)
     if name not in SETS:
         raise UserError(f"{file}: its name is of no set of MoleculeNet{did_you_mean(name, SETS)}")
     known = SETS[name]
-    heading, rows = read_table(file)
+    table = read_table(file)
+    heading = table.columns
     place = find_column(heading, None, str(file))
     columns = _label_columns(heading, place, known, file)
-    texts = [row[place].strip() for _, row in rows]
+    texts = [row[place] for row in table.rows]
     groups = scaffold_groups(texts)
     kept = np.flatnonzero(groups >= 0)
-    skipped = tuple(_why(texts[i], f"{file}, line {rows[i][0]}") for i in np.flatnonzero(groups < 0))
-    labels = np.array([_labels(rows[i], heading, columns, known.task, file) for i in kept]).reshape(-1, len(columns))
+    skipped = tuple(_why(texts[i], table.where(int(i))) for i in np.flatnonzero(groups < 0))
+    labels = np.array([_labels(table, int(i), columns, known.task) for i in kept]).reshape(-1, len(columns))
     draws = None if random_seed is None else generator(random_seed, "scaffolds")
     split = scaffold_split(groups[kept]) if draws is None else random_scaffold_split(groups[kept], draws)
-    return LabelledSequences(
-        name,
-        "molecule",
-        tuple(canonical(texts[i], stereo=False) if respell else texts[i] for i in kept),
-        known.task,
-        labels,
-        *split,
-        classes=tuple(heading[i] for i in columns),
-        skipped=skipped,
+    return without_leaks(
+        LabelledSequences(
+            name,
+            "molecule",
+            tuple(canonical(texts[i], stereo=False) if respell else texts[i] for i in kept),
+            known.task,
+            labels,
+            *split,
+            classes=tuple(heading[i] for i in columns),
+            skipped=skipped,
+        )
     )
 
 
-def _label_columns(heading: list[str], smiles: int, known: Known, file: Path) -> list[int]:
+def _label_columns(heading: Sequence[str], smiles: int, known: Known, file: Path) -> list[int]:
     for wanted in known.columns:
         if set(wanted) <= set(heading):
             return [heading.index(title) for title in wanted]
@@ -114,21 +120,9 @@ def _label_columns(heading: list[str], smiles: int, known: Known, file: Path) ->
     return [i for i, title in enumerate(heading) if i != smiles and title not in heading[:i] and title != "mol_id"]
 
 
-def _labels(row: tuple[int, list[str]], heading: list[str], columns: list[int], task: Task, file: Path) -> NDArray:
-    number, cells = row
-    found = np.full(len(columns), np.nan)
-    for place, column in enumerate(columns):
-        cell = cells[column]
-        if cell in ("", "nan", "NaN"):
-            continue
-        try:
-            found[place] = float(cell)
-        except ValueError:
-            found[place] = np.inf
-        if not np.isfinite(found[place]) or (task == "binary" and found[place] not in (0, 1)):
-            expected = "0, 1 or nothing" if task == "binary" else "a number or nothing"
-            raise UserError(f"{file}, line {number}: {heading[column]} {cell!r}; expected {expected}")
-    return found
+def _labels(table: TextTable, row: int, columns: list[int], task: Task) -> list[float]:
+    read, cells = answer_of if task == "binary" else number_of, table.rows[row]
+    return [read(cells[column], f"{table.where(row)}: {table.columns[column]}") for column in columns]
 
 
 def _why(text: str, where: str) -> str:

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import UserError
+from core.files import open_text
 from mmbio.data.fasta import ENDINGS, fasta_files
 from mmbio.data.sets import LabelledSequences
 from mmbio.data.splits import drawn
 from mmbio.proteins.alphabet import clean
 from mmbio.proteins.clusters import cluster
-from mmbio.proteins.fasta import open_text, read_fasta
+from mmbio.proteins.fasta import read_fasta
 
 SHORT = {
     "er": "ER",
@@ -146,7 +147,7 @@ def _labelled(
 def _links(folder: Path, numbers: dict[str, int]) -> list[tuple[int, int]]:
     """Pairs of proteins that stand in one line of a ``.cluster`` file."""
     found = []
-    for file in sorted(folder.glob("*.cluster")) if folder.is_dir() else []:
+    for file in sorted([*folder.glob("*.cluster"), *folder.glob("*.cluster.gz")]) if folder.is_dir() else []:
         for line in open_text(file).splitlines():
             members = [numbers[name] for name in line.split() if name in numbers]
             found += [(members[0], other) for other in members[1:]]

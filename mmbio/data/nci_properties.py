@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmbio.data.sets import LabelledSequences
+from mmbio.data.sets import LabelledSequences, without_leaks
 from mmbio.data.smiles import nci
 from mmbio.molecules.chemistry import canonical
 from mmbio.molecules.properties import PROPERTIES, properties
@@ -20,16 +20,18 @@ def nci_properties() -> LabelledSequences:
     data = nci()
     texts = tuple(canonical(text) for text in data.texts)
     split = scaffold_split(scaffold_groups(texts))
-    return LabelledSequences(
-        "nci_properties",
-        "molecule",
-        texts,
-        "values",
-        properties(texts),
-        split.train,
-        split.validation,
-        split.test,
-        PROPERTIES,
-        data.names,
-        data.skipped,
+    return without_leaks(
+        LabelledSequences(
+            "nci_properties",
+            "molecule",
+            texts,
+            "values",
+            properties(texts),
+            split.train,
+            split.validation,
+            split.test,
+            PROPERTIES,
+            data.names,
+            data.skipped,
+        )
     )

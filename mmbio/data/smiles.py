@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from core.errors import UserError
+from core.files import open_text, plain_or_packed
 from mmbio.data.sets import SequenceSet
+from mmbio.data.tables import read_table
 from mmbio.molecules.chemistry import canonical, parse, rdkit_chem
-from mmbio.proteins.fasta import open_text
 
 COLUMNS = ("smiles", "canonical_smiles", "mol")
 NAMES = ("name", "id", "mol_id")
@@ -77,7 +77,7 @@ def read_lines(file: Path, column: str | None = None) -> Iterator[Line]:
     """
     ending = Path(file.name.removesuffix(".gz")).suffix.lower()
     if ending in (".csv", ".tsv"):
-        return _of_table(file, column, "\t" if ending == ".tsv" else ",")
+        return _of_table(file, column)
     if column is not None:
         raise UserError(f"{file}: column {column!r} of a file without columns; expected .csv or .tsv, or no @{column}")
     return _of_lines(file)
@@ -90,35 +90,15 @@ def _of_lines(file: Path) -> Iterator[Line]:
             yield Line(number, words[0], words[1].strip() if len(words) > 1 else "")
 
 
-def _of_table(file: Path, column: str | None, between: str) -> Iterator[Line]:
-    heading, rows = read_table(file, between)
-    place = find_column(heading, column, str(file))
-    name = next((i for i, title in enumerate(heading) if title.lower() in NAMES and i != place), None)
-    for number, row in rows:
-        yield Line(number, row[place].strip(), "" if name is None else row[name].strip())
+def _of_table(file: Path, column: str | None) -> Iterator[Line]:
+    table = read_table(file)
+    place = find_column(table.columns, column, str(file))
+    name = next((i for i, title in enumerate(table.columns) if title.lower() in NAMES and i != place), None)
+    for number, row in zip(table.lines, table.rows, strict=True):
+        yield Line(number, row[place], "" if name is None else row[name])
 
 
-def read_table(file: Path, between: str = ",") -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The headings of a table, and its rows with the numbers of the lines they end on; empty lines are left out.
-
-    Raises:
-        UserError: it cannot be read, is empty, or a row has more or fewer cells than the heading.
-    """
-    reader = csv.reader(open_text(file).splitlines(), delimiter=between)
-    try:
-        heading = [title.strip() for title in next(reader, [])]
-        rows = [(reader.line_num, row) for row in reader if row]
-    except csv.Error as error:
-        raise UserError(f"{file}, line {reader.line_num}: no row of a table ({error})") from error
-    if not heading:
-        raise UserError(f"{file}: empty; expected a line of headings and a row for every molecule")
-    for number, row in rows:
-        if len(row) != len(heading):
-            raise UserError(f"{file}, line {number}: {len(row)} cells; expected {len(heading)} as in the heading")
-    return heading, rows
-
-
-def find_column(heading: list[str], column: str | None, where: str) -> int:
+def find_column(heading: Sequence[str], column: str | None, where: str) -> int:
     """The place of the column of SMILES.
 
     Raises:
@@ -169,9 +149,17 @@ def moses(path: str) -> SequenceSet:
 
 
 def _moses_part(folder: Path, part: str) -> list[str]:
-    file = next((f for f in (folder / f"{part}.csv.gz", folder / f"{part}.csv") if f.exists()), None)
-    if file is None:
+    file = plain_or_packed(folder / f"{part}.csv")
+    if not file.is_file():
         raise UserError(f"{folder}: no {part}.csv or {part}.csv.gz; expected the files of MOSES")
-    lines = open_text(file).split()
-    place = find_column(lines[0].split(",") if lines else [], "SMILES", str(file))
-    return [line.split(",")[place] for line in lines[1:]]
+    heading, *lines = open_text(file).splitlines() or [""]
+    titles = heading.split(",")
+    place = find_column(titles, "SMILES", str(file))
+    found = []
+    for number, line in enumerate(lines, 2):
+        cells = line.split(",")
+        if len(cells) == len(titles) and cells[place]:
+            found.append(cells[place])
+        elif line.strip():
+            raise UserError(f"{file}, line {number}: {line[:40]!r}; expected {len(titles)} cells and a molecule")
+    return found

@@ -20,12 +20,20 @@ from mmbio.data.moleculenet import moleculenet
 from mmbio.data.msa import msa
 from mmbio.data.multiloc import multiloc, multiloc_independent
 from mmbio.data.nci_properties import nci_properties
-from mmbio.data.sets import AntibodySet, LabelledSequences, SequenceSet, loop_of, trained_on
+from mmbio.data.sets import (
+    AntibodySet,
+    LabelledSequences,
+    SequenceSet,
+    loop_of,
+    texts_of_test,
+    trained_on,
+    without_leaks,
+)
 from mmbio.data.smiles import moses, nci, smiles
 from mmbio.data.structures import structures
 from mmbio.data.tape import tape
 from mmbio.data.variants import variants
-from mmbio.proteins.loops import like_any
+from mmbio.proteins.loops import like_any, shown_in
 
 Loaded = Any  # SequenceSet, LabelledSequences, and what other layouts give
 
@@ -89,7 +97,8 @@ WITHOUT_PATH: tuple[str, ...] = ("genome", "nci", "nci_properties")
 
 
 def load(source: str) -> Loaded:
-    """The data that a source word names.
+    """The data that a source word names; of labelled sequences no text is in two parts
+    (:func:`~mmbio.data.sets.without_leaks`).
 
     Raises:
         UserError: an unknown layout, and what its loader raises.
@@ -101,7 +110,8 @@ def load(source: str) -> Loaded:
         raise UserError(f"data {source!r}: {name} is built in and takes no path")
     if name not in WITHOUT_PATH and not path:
         raise UserError(f"data {source!r}: where is it? Write {name}:path/to/it")
-    return LAYOUTS[name][0](path)
+    data = LAYOUTS[name][0](path)
+    return without_leaks(data) if isinstance(data, LabelledSequences) else data
 
 
 def load_texts(source: str) -> SequenceSet:
@@ -120,8 +130,7 @@ def load_texts(source: str) -> SequenceSet:
         if not isinstance(data, SequenceSet | LabelledSequences | AntibodySet):
             raise UserError(f"data {word!r}: no set of sequences; `mmbio list --data` says what each layout is")
         sets.append(trained_on(data))
-        if isinstance(data, LabelledSequences):
-            tests |= {data.texts[i] for i in data.test}
+        tests |= texts_of_test(data)
     return join_sets(sets, tests) if len(sets) > 1 else sets[0]
 
 
@@ -129,34 +138,36 @@ def join_sets(sets: list[SequenceSet], without: Collection[str] = ()) -> Sequenc
     """Several sets as one, without those sequences that are there already; what is held out of one is held out of all.
 
     Where some have regions all do: of equal sequences those regions stay that say more, and sequences of sets without
-    regions are in none. Antibodies whose CDR-H3 is like one that another set holds apart are left out and said so.
+    regions are in none. Proteins with a CDR-H3 that another set holds apart (:func:`too_like`) are left out and said so.
 
     Args:
         without: sequences to leave out.
     """
     if len({data.kind for data in sets}) > 1:
         raise UserError(f"{'+'.join(data.name for data in sets)}: proteins and molecules; expected one of them")
-    kept: dict[str, str] = {}
+    kept: dict[str, tuple[str, str]] = {}
     held: set[str] = set()
     skipped = [line for data in sets for line in data.skipped]
     for data in sets:
         held |= {data.texts[i] for i in data.held_out}
         avoided = too_like(data, [other for other in sets if other is not data])
+        tested = sum(text in without for text in data.texts)
         if avoided:
-            skipped.append(
-                f"{data.name}: {len(avoided)} sequences whose CDR-H3 is like one that is held apart elsewhere"
-            )
+            skipped.append(f"{data.name}: {len(avoided)} sequences with a CDR-H3 like one that is held apart elsewhere")
+        if tested:
+            skipped.append(f"{data.name}: {tested} sequences that are tested on elsewhere")
         for number, text in enumerate(data.texts):
             regions = data.regions[number] if data.regions else "0" * len(text)
             usable = number not in avoided and text not in without
-            if usable and inside(regions) >= inside(kept.get(text, "")):
-                kept[text] = regions
+            if usable and (text not in kept or inside(regions) > inside(kept[text][0])):
+                kept[text] = regions, data.called(number)
     order = {text: number for number, text in enumerate(kept)}
     return SequenceSet(
         "+".join(data.name for data in sets),
         sets[0].kind,
         tuple(kept),
-        regions=tuple(kept.values()) if any(data.regions for data in sets) else (),
+        tuple(name for _, name in kept.values()),
+        regions=tuple(regions for regions, _ in kept.values()) if any(data.regions for data in sets) else (),
         held_out=tuple(sorted(order[text] for text in held if text in order)),
         skipped=tuple(skipped),
         apart=tuple(sorted({loop for data in sets for loop in data.apart})),
@@ -168,10 +179,22 @@ def inside(regions: str) -> int:
     return len(regions) - regions.count("0")
 
 
+SHORTEST = 6
+"""A CDR-H3 of fewer residues is not looked for in proteins whose loops are not known: it would be found by chance."""
+
+
 def too_like(data: SequenceSet, others: list[SequenceSet]) -> set[int]:
-    """Sequences of a set, not held out there, whose CDR-H3 is like one that other sets hold apart."""
+    """Sequences of a set, not held out there, that have a CDR-H3 like one that other sets hold apart.
+
+    Where a sequence's own CDR-H3 is known, one that is alike (:func:`~mmbio.proteins.loops.alike`); where it is not, also in
+    sets without regions, one of :data:`SHORTEST` residues or more that stands anywhere in it, letter by letter.
+    """
     apart = sorted({loop for other in others for loop in other.apart})
-    if not apart or not data.regions:
+    if not apart:
         return set()
-    loops = [loop_of(text, regions) for text, regions in zip(data.texts, data.regions, strict=True)]
-    return {i for i, like in enumerate(like_any(loops, apart)) if like} - set(data.held_out)
+    loops = (
+        [loop_of(*both) for both in zip(data.texts, data.regions, strict=True)] if data.regions else [""] * len(data)
+    )
+    like = like_any(loops, apart)
+    shows = shown_in([text if not loop else "" for text, loop in zip(data.texts, loops, strict=True)], apart, SHORTEST)
+    return {i for i in range(len(data)) if like[i] or shows[i]} - set(data.held_out)

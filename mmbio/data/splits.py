@@ -61,12 +61,13 @@ def complete(named: Sequence[str], alike: Sequence[Hashable]) -> Parts:
 
 
 def drawn(alike: Sequence[Hashable], share: float, seed: int) -> NDArray[np.int64]:
-    """About a share of the indices, at least one; groups of what is alike are drawn as a whole, the same for every run.
+    """About a share of the indices, at least one where there are some, the same for every run.
 
-    A group that would make the part larger than one and a half times its share is left where it is.
+    Groups of what is alike are drawn as a whole. A group that would make the part larger than one and a half times its share
+    is left where it is.
     """
     numbers: dict[Hashable, int] = {}
-    group = np.array([numbers.setdefault(key, len(numbers)) for key in alike])
+    group = np.array([numbers.setdefault(key, len(numbers)) for key in alike], dtype=np.int64)
     members = np.bincount(group)
     wanted, taken, count = max(1, round(share * len(alike))), [], 0
     for number in np.random.default_rng(seed).permutation(len(members)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -11,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import UserError
+from mmbio.data.arrays import read_arrays
+from mmbio.data.sets import because
 from mmbio.proteins.alphabet import clean
+from mmbio.proteins.clusters import cluster
 from mmbio.proteins.structures import ENDINGS, read_chains, virtual_beta
-
-ARRAYS = ("seq", "xyz", "offset")
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,13 @@ class StructureSet:
                 raise UserError(f"{self.name}: {name} has {len(text)} residues and {len(beta)} places of residues")
         if not self.fit or not self.scored:
             raise UserError(
-                f"{self.name}: {len(self.texts)} structure(s); expected one to fit on and one to score at least"
+                f"{self.name}: {len(self.texts)} structure(s), {len(set(self.texts))} different sequence(s); expected one to "
+                f"fit on and one to score at least{because(self.skipped)}"
             )
+
+        for what, part in (("fit on", self.fit), ("score", self.scored)):
+            if not any(np.isfinite(self.betas[i]).all(1).any() for i in part):
+                raise UserError(f"{self.name}: of no structure to {what} the place of any residue is known")
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -56,8 +61,9 @@ def structures(path: str) -> StructureSet:
     """Structures of an ``.npz``, of one PDB or mmCIF file, or of all in a folder.
 
     The ``.npz`` holds ``seq`` (N,) texts, ``xyz`` (residues, atoms, 3) in angstrom with N, CA and C first, ``offset``
-    (N + 1,), and if it likes ``pdb`` (N,) names and ``partition`` (N,) words: those with ``test`` in it are scored, the
-    others may be fitted on. Without, every fourth is there to be fitted on.
+    (N + 1,) whole numbers, and if it likes ``pdb`` (N,) names and ``partition`` (N,) words: those with ``test`` in it are
+    scored, the others may be fitted on, but for those whose sequence is scored. Without, those of every fourth cluster
+    (:func:`~mmbio.proteins.clusters.cluster`) are there to be fitted on. What is left out is counted.
 
     Raises:
         UserError: no such file, arrays that are missing or do not fit, letters that are no residues.
@@ -83,18 +89,14 @@ def structures(path: str) -> StructureSet:
 
 
 def _npz(path: Path) -> StructureSet:
-    try:
-        with np.load(path, allow_pickle=False) as held:
-            arrays = {key: held[key] for key in held.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: not readable as a .npz of plain arrays ({error})") from error
-    missing = [key for key in ARRAYS if key not in arrays]
-    if missing:
-        raise UserError(f"{path}: has no array {missing[0]!r}; expected {', '.join(ARRAYS)}")
+    arrays = read_arrays(path, ("seq", "xyz", "offset"), ("seq", "pdb", "partition"))
     texts, xyz, offset = arrays["seq"], arrays["xyz"], arrays["offset"]
-    if xyz.ndim != 3 or xyz.shape[1] < 3 or xyz.shape[2] != 3:
-        raise UserError(f"{path}: xyz {xyz.shape}; expected (residues, atoms N CA C ..., 3)")
-    if len(offset) != len(texts) + 1 or int(offset[-1]) != len(xyz) or (np.diff(offset) < 0).any():
+    if xyz.ndim != 3 or xyz.shape[1] < 3 or xyz.shape[2] != 3 or xyz.dtype.kind != "f":
+        raise UserError(f"{path}: xyz is {xyz.dtype} {xyz.shape}; expected (residues, atoms N CA C ..., 3) in angstrom")
+    if offset.ndim != 1 or offset.dtype.kind not in "iu":
+        raise UserError(f"{path}: offset is {offset.dtype} {offset.shape}; expected whole numbers (N + 1,)")
+    ends = offset.astype(np.int64)
+    if len(ends) != len(texts) + 1 or ends[0] != 0 or ends[-1] != len(xyz) or (np.diff(ends) < 0).any():
         raise UserError(f"{path}: offset does not cut {len(xyz)} residues into {len(texts)} sequences")
     names = [str(name) for name in arrays["pdb"]] if "pdb" in arrays else [f"structure {i}" for i in range(len(texts))]
     beta = virtual_beta(*(xyz[:, atom].astype(np.float64) for atom in range(3)))
@@ -114,10 +116,48 @@ def _cleaned(text: str, where: str) -> str:
 def _divided(
     name: str, texts: list[str], names: list[str], betas: list[NDArray], partition: NDArray | None = None
 ) -> StructureSet:
+    """Structures in two parts, no text of which is in both."""
+    skipped = []
     if partition is None:
-        tested = [number % 4 != 0 for number in range(len(texts))]
+        group, said = groups(texts)
+        tested = [number % 4 != 0 for number in group]
+        skipped += [f"{name}: {said}"] if said else []
     else:
         tested = ["test" in str(word) for word in partition]
-    fit = tuple(number for number, test in enumerate(tested) if not test)
-    scored = tuple(number for number, test in enumerate(tested) if test)
-    return StructureSet(name, tuple(texts), tuple(names), tuple(betas), fit, scored)
+    apart = {text for text, test in zip(texts, tested, strict=True) if test}
+    chosen = [i for i, test in enumerate(tested) if test or texts[i] not in apart]
+    if len(chosen) < len(texts):
+        skipped.append(f"{name}: {len(texts) - len(chosen)} to fit on, whose sequences are scored")
+    return StructureSet(
+        name,
+        tuple(texts[i] for i in chosen),
+        tuple(names[i] for i in chosen),
+        tuple(betas[i] for i in chosen),
+        tuple(number for number, i in enumerate(chosen) if not tested[i]),
+        tuple(number for number, i in enumerate(chosen) if tested[i]),
+        tuple(skipped),
+    )
+
+
+CLUSTERED = 5000
+"""Of more structures than these only equal sequences are kept together, as clusters would take too much memory."""
+
+
+def groups(texts: list[str]) -> tuple[list[int], str]:
+    """For every sequence the number of its cluster as they appear, and what is to be said where clusters cannot be had.
+
+    Where all are of one cluster, the chains of antibodies say, the groups are those of equal sequences.
+    """
+    first: dict[str, int] = {}
+    same = [(first.setdefault(text, i), i) for i, text in enumerate(texts)]
+    found, said = [a for a, _ in same], ""
+    if len(texts) <= CLUSTERED:
+        clusters = cluster(texts, same).tolist()
+        if len(set(clusters)) > 1:
+            found = clusters
+        elif len(first) > 1:
+            said = "all sequences are similar; those that are fitted on and those that are scored are not equal, but similar"
+    else:
+        said = f"more than {CLUSTERED} structures; sequences to fit on are not equal to scored ones, but may be similar"
+    numbers: dict[int, int] = {}
+    return [numbers.setdefault(number, len(numbers)) for number in found], said

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.config import did_you_mean
 from core.errors import UserError
-from mmbio.proteins.fasta import open_text
+from core.files import open_text
 
 MISSING = frozenset(("", "na", "nan", "null", "none"))
 """How a missing label is written, in any case."""
@@ -37,10 +37,12 @@ class TextTable:
         """Where a column stands.
 
         Raises:
-            UserError: there is none of that name.
+            UserError: there is none of that name, or two.
         """
         if column not in self.columns:
             raise UserError(f"{self.path}: no column {column!r}{did_you_mean(column, self.columns)}")
+        if self.columns.count(column) > 1:
+            raise UserError(f"{self.path}: two columns {column!r}")
         return self.columns.index(column)
 
     def column(self, column: str) -> list[str]:
@@ -59,7 +61,7 @@ def read_table(path: str | Path) -> TextTable:
     The first line says what separates cells: a tab where it has one, then a comma, then a semicolon.
 
     Raises:
-        UserError: no file, no text, no rows, a name that is there twice, or a row with another number of cells, with its line.
+        UserError: no file, no text, no rows, or a row with another number of cells than there are names, with its line.
     """
     text = open_text(path).replace("\r\n", "\n").replace("\r", "\n")
     head = text.lstrip("\n").split("\n", 1)[0]
@@ -68,9 +70,6 @@ def read_table(path: str | Path) -> TextTable:
     if len(numbered) < 2:
         raise UserError(f"{path}: no rows; expected names of columns in the first line and a row for every sequence")
     columns = numbered[0][1]
-    if len(set(columns)) < len(columns):
-        twice = next(name for name in columns if columns.count(name) > 1)
-        raise UserError(f"{path}: two columns {twice!r}")
     for line, cells in numbered[1:]:
         if len(cells) != len(columns):
             raise UserError(f"{path}, line {line}: {len(cells)} cells; expected {len(columns)}, as in the first line")
@@ -88,33 +87,24 @@ def _rows(text: str, separator: str, where: str) -> Iterator[tuple[int, tuple[st
         raise UserError(f"{where}, line {reader.line_num}: {error}") from error
 
 
-def numbers(table: TextTable, column: str) -> list[float]:
-    """A column as numbers, NaN where one of :data:`MISSING` stands.
+def number_of(cell: str, where: str) -> float:
+    """A cell as a number, NaN where one of :data:`MISSING` stands.
 
     Raises:
-        UserError: a cell that is no finite number, with its line.
+        UserError: no finite number, naming ``where``.
     """
-    found = []
-    for row, cell in enumerate(table.column(column)):
-        try:
-            value = float("nan") if cell.lower() in MISSING else float(cell)
-        except ValueError:
-            value = math.inf
-        if math.isinf(value):
-            raise UserError(f"{table.where(row)}: {column} {cell!r}; expected a number")
-        found.append(value)
-    return found
+    try:
+        value = math.nan if cell.lower() in MISSING else float(cell)
+    except ValueError:
+        value = math.inf
+    if math.isinf(value):
+        raise UserError(f"{where} {cell!r}; expected a number or nothing")
+    return value
 
 
-def yes_or_no(table: TextTable, columns: Sequence[str]) -> list[list[float]]:
-    """Columns of 0 and 1, NaN where missing, as a row for every row.
-
-    Raises:
-        UserError: another number, with its line.
-    """
-    found = [numbers(table, column) for column in columns]
-    for column, values in zip(columns, found, strict=True):
-        for row, value in enumerate(values):
-            if value not in (0.0, 1.0) and not math.isnan(value):
-                raise UserError(f"{table.where(row)}: {column} {value:g}; expected 0, 1 or nothing")
-    return [list(row) for row in zip(*found, strict=True)]
+def answer_of(cell: str, where: str) -> float:
+    """A cell as 0 or 1, NaN where one of :data:`MISSING` stands; errors as :func:`number_of`."""
+    value = number_of(cell, where)
+    if value not in (0.0, 1.0) and not math.isnan(value):
+        raise UserError(f"{where} {cell!r}; expected 0, 1 or nothing")
+    return value

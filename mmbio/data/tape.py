@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from core.errors import UserError
-from mmbio.data.sets import LabelledSequences, Task
+from core.files import open_text, plain_or_packed
+from mmbio.data.sets import LabelledSequences, Task, without_leaks
 from mmbio.proteins.alphabet import clean
-from mmbio.proteins.fasta import open_text
 
 
 class TapeTask(NamedTuple):
@@ -68,7 +68,9 @@ def tape(path: str) -> LabelledSequences:
         many = np.array(labels, dtype=np.int64)
         classes = tuple(str(number) for number in range(int(many.max()) + 1))
     called = str(given) if given.is_file() else str(folder)
-    return LabelledSequences(called, "protein", texts, kind.task, many, train, validation, tested, classes, names)
+    return without_leaks(
+        LabelledSequences(called, "protein", texts, kind.task, many, train, validation, tested, classes, names)
+    )
 
 
 def _choose(given: Path, folder: Path) -> tuple[str, str]:
@@ -93,10 +95,10 @@ def _choose(given: Path, folder: Path) -> tuple[str, str]:
 
 def _file(folder: Path, name: str) -> Path:
     """A part's JSON file, plain or gzipped."""
-    for path in (folder / f"{name}.json", folder / f"{name}.json.gz"):
-        if path.is_file():
-            return path
-    raise UserError(f"{folder / name}.json: no such file; expected it beside the other parts of the task")
+    path = plain_or_packed(folder / f"{name}.json")
+    if path.is_file():
+        return path
+    raise UserError(f"{path}: no such file; expected it beside the other parts of the task")
 
 
 def _records(path: Path, kind: TapeTask) -> list[tuple[str, Any, str]]:

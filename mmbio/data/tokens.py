@@ -71,8 +71,12 @@ class TokenData:
         if self.augment is None:
             ids = self.ids[self.starts[index] : self.starts[index + 1]]
         else:
-            text = self.augment(self.data.texts[self.chosen[index]], generator)
-            ids = np.asarray(self.vocabulary.token_ids(text), dtype=np.int16)
+            number = self.chosen[index]
+            try:
+                text = self.augment(self.data.texts[number], generator)
+                ids = np.asarray(self.vocabulary.token_ids(text), dtype=np.int16)
+            except UserError as error:
+                raise UserError(f"{self.data.name}, {self.data.called(number)}: {error}") from error
         begin = 0
         if len(ids) > self.longest:
             begin = int(torch.randint(len(ids) - self.longest + 1, (), generator=generator))
@@ -92,20 +96,24 @@ class TokenData:
         try:
             return self.vocabulary.token_ids(self.data.texts[index])
         except UserError as error:
-            named = self.data.names[index] if self.data.names else f"sequence {index}"
-            raise UserError(f"{self.data.name}, {named}: {error}") from error
+            raise UserError(f"{self.data.name}, {self.data.called(index)}: {error}") from error
 
 
 def split_held_out(data: SequenceSet, config: TextConfig) -> tuple[list[int], list[int]]:
     """Indices to train on and those held out: as the data says, or drawn, the same for every seed.
 
+    Texts are drawn, not sequences: what is equal to a held-out one is not trained on, and of equal ones the first is looked at.
     Of what the data holds out all is left out of training, and at most ``held_out_most`` is looked at.
     """
-    order = torch.randperm(len(data), generator=generator(0, "held out")).tolist()
+    first: dict[str, int] = {}
+    for number, text in enumerate(data.texts):
+        first.setdefault(text, number)
+    drawn = torch.randperm(len(data), generator=generator(0, "held out")).tolist()
+    order = list(dict.fromkeys(first[data.texts[i]] for i in drawn))
     if data.held_out:
-        apart = set(data.held_out)
+        apart = {first[data.texts[i]] for i in data.held_out}
         held = [i for i in order if i in apart]
     else:
-        held = order[: min(int(len(data) * config.held_out), config.held_out_most)]
+        held = order[: min(int(len(order) * config.held_out), config.held_out_most)]
         apart = set(held)
-    return [i for i in range(len(data)) if i not in apart], sorted(held[: config.held_out_most])
+    return [i for i, text in enumerate(data.texts) if first[text] not in apart], sorted(held[: config.held_out_most])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import UserError
+from core.files import plain_or_packed
+from mmbio.data.tables import number_of, read_table
 from mmbio.proteins.alphabet import STANDARD, clean
-from mmbio.proteins.fasta import open_text, read_fasta
+from mmbio.proteins.fasta import read_fasta
 
 MUTANT = ("mutant", "mutation", "mutations", "variant")
 SCORE = ("score", "DMS_score", "fitness")
@@ -71,7 +72,11 @@ def variants(path: str) -> VariantSet:
     if len(words) > 3:
         raise UserError(f"{path}: expected scan.csv,wild_type.fasta,column")
     file = Path(words[0])
-    fasta = Path(words[1]) if len(words) > 1 and words[1] else file.with_suffix(".fasta")
+    fasta = (
+        Path(words[1])
+        if len(words) > 1 and words[1]
+        else plain_or_packed(file.with_name(file.name.removesuffix(".gz")).with_suffix(".fasta"))
+    )
     if not fasta.is_file():
         raise UserError(f"{file}: no wild type; expected {fasta}, or variants:{file},wild_type.fasta")
     record = read_fasta(fasta)[0]
@@ -79,16 +84,13 @@ def variants(path: str) -> VariantSet:
         wild_type = clean(record.text)
     except UserError as error:
         raise UserError(f"{fasta}, line {record.line}: {error}") from error
-    reader = csv.DictReader(open_text(file).splitlines())
-    columns = list(reader.fieldnames or ())
-    mutant = _column(columns, MUTANT, file, "mutants")
-    score = _column(columns, (words[2],) if len(words) > 2 else SCORE, file, "scores")
+    table = read_table(file)
+    mutant = _column(table.columns, MUTANT, file, "mutants")
+    score = _column(table.columns, (words[2],) if len(words) > 2 else SCORE, file, "scores")
     lines, names, found, scores, skipped = [], [], [], [], []
-    for row in reader:
-        line = reader.line_num
-        name = (row[mutant] or "").strip()
+    for line, name, cell in zip(table.lines, table.column(mutant), table.column(score), strict=True):
         changes = _changes(name, f"{file}, line {line}")
-        value = _number(row[score], f"{file}, line {line}, column {score!r}")
+        value = number_of(cell, f"{file}, line {line}: {score}")
         if any(change.after == "*" for change in changes):
             skipped.append(f"{file}, line {line}: {name} is truncated")
             continue
@@ -105,7 +107,7 @@ def variants(path: str) -> VariantSet:
     return VariantSet(str(file), wild_type, placed, tuple(names), np.array(scores), tuple(skipped))
 
 
-def _column(columns: list[str], known: tuple[str, ...], file: Path, what: str) -> str:
+def _column(columns: tuple[str, ...], known: tuple[str, ...], file: Path, what: str) -> str:
     for name in known:
         if name in columns:
             return name
@@ -128,19 +130,6 @@ def _changes(name: str, where: str) -> tuple[Mutation, ...]:
     if len({change.place for change in found}) < len(found):
         raise UserError(f"{where}: {name!r} changes a residue twice")
     return tuple(found)
-
-
-def _number(text: str | None, where: str) -> float:
-    text = (text or "").strip()
-    if text.lower() in ("", "nan", "na"):
-        return float("nan")
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise UserError(f"{where}: {text!r} is no number") from error
-    if not np.isfinite(value):
-        raise UserError(f"{where}: {text!r} is not finite")
-    return value
 
 
 def _numbering(

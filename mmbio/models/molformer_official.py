@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from core.errors import UserError
+from core.files import open_text
 from core.saving import check_weights
 from mmbio.config import MolFormerConfig
 from mmbio.models.molformer import MolFormer
-from mmbio.proteins.fasta import open_text
 
 LAYER = re.compile(r"blocks\.layers\.(\d+)\.(.+)")
 IN_LAYER = {

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any
 
+from core.errors import UserError
+from mmbio.data.sets import SequenceSet
 from mmbio.molecules.smiles import split_atoms, split_characters
 from mmbio.vocabulary import Vocabulary
 
@@ -65,9 +67,13 @@ def build_vocabulary(texts: Iterable[str]) -> tuple[str, ...]:
     Raises:
         UserError: a text that is no SMILES.
     """
+    return _by_frequency(map(split_atoms, texts))
+
+
+def _by_frequency(split: Iterable[list[str]]) -> tuple[str, ...]:
     counts = Counter(dict.fromkeys(COMMON, 0))
-    for text in texts:
-        counts.update(split_atoms(text))
+    for tokens in split:
+        counts.update(tokens)
     return (*SPECIAL, *sorted(counts, key=lambda token: (-counts[token], token)))
 
 
@@ -119,13 +125,26 @@ SMILES_BERT = _vocabulary(
 """46 tokens: the characters of SMILES-BERT's code."""
 
 
-def with_vocabulary(recipe: Any, texts: Iterable[str]) -> Any:
+def with_vocabulary(recipe: Any, data: SequenceSet, chosen: Sequence[int]) -> Any:
     """A copy of a recipe whose model has the tokens of its training data; as it is where it names tokens or needs none.
 
+    Args:
+        recipe: with a ``model``.
+        data: molecules.
+        chosen: indices of those that are trained on.
+
     Raises:
-        UserError: a text that is no SMILES.
+        UserError: a text that is no SMILES, naming the data and the molecule.
     """
     model = recipe.model
     if getattr(model, "tokens", None) != () or getattr(model, "splitting", "atoms") != "atoms":
         return recipe
-    return dataclasses.replace(recipe, model=dataclasses.replace(model, tokens=build_vocabulary(texts)))
+    tokens = _by_frequency(_tokens(data, number) for number in chosen)
+    return dataclasses.replace(recipe, model=dataclasses.replace(model, tokens=tokens))
+
+
+def _tokens(data: SequenceSet, number: int) -> list[str]:
+    try:
+        return split_atoms(data.texts[number])
+    except UserError as error:
+        raise UserError(f"{data.name}, {data.called(number)}: {error}") from error

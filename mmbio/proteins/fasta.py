@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from core.errors import UserError
+from core.files import open_text
 
 
 class Record(NamedTuple):
@@ -21,22 +21,6 @@ class Record(NamedTuple):
     def name(self) -> str:
         """The first word of the header."""
         return self.header.split(maxsplit=1)[0] if self.header else ""
-
-
-def open_text(path: str | Path) -> str:
-    """The text of a file, unpacked where its name ends in ``.gz``; without a byte order mark.
-
-    Raises:
-        UserError: it cannot be read, or is no text.
-    """
-    path = Path(path)
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        return content.decode("utf-8-sig")
-    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: truncated or no text ({error})") from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def read_fasta(path: str | Path) -> list[Record]:

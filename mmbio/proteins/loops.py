@@ -74,6 +74,20 @@ def like_any(loops: Sequence[str], others: Sequence[str]) -> list[bool]:
     return [loop in found for loop in loops]
 
 
+def shown_in(texts: Sequence[str], loops: Sequence[str], shortest: int) -> list[bool]:
+    """For every protein whether one of the loops that have so many residues at least stands in it, letter by letter."""
+    by_begin: dict[str, list[str]] = {}
+    for loop in loops:
+        if len(loop) >= shortest:
+            by_begin.setdefault(loop[:shortest], []).append(loop)
+
+    def shows(text: str) -> bool:
+        begins = by_begin.keys() & {text[i : i + shortest] for i in range(len(text) - shortest + 1)}
+        return any(loop in text for begin in begins for loop in by_begin[begin])
+
+    return [bool(by_begin) and shows(text) for text in texts]
+
+
 def clusters(loops: Sequence[str]) -> NDArray[np.integer]:
     """A number of a cluster for every loop: those that are alike, and those that are alike to these, have the same.
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import UserError
+from core.files import open_text
 from mmbio.proteins.alphabet import RESIDUES
-from mmbio.proteins.fasta import Record, open_text, records_in
+from mmbio.proteins.fasta import Record, records_in
 
 ALIGNED = (".fasta", ".fa", ".afa", ".fas", ".aln")
 

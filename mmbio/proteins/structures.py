@@ -58,7 +58,7 @@ def read_chains(path: str | Path) -> list[Chain]:
     try:
         structure = gemmi.read_structure(str(path))
         structure.setup_entities()
-    except (RuntimeError, ValueError, OSError) as error:
+    except (RuntimeError, ValueError, OSError, IndexError, EOFError) as error:
         raise UserError(f"{path}: not readable as a PDB or mmCIF file ({' '.join(str(error).split())})") from error
     found = []
     for chain in structure[0] if len(structure) else []:

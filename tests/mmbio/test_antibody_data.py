@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_antibodies import random_antibodies, write_antibodies
+from tiny_mmbio import write_fasta
 
 from core.errors import UserError
 from mmbio.config import TextConfig
@@ -18,7 +19,7 @@ from mmbio.data.sets import AntibodySet
 from mmbio.data.sources import load, load_texts
 from mmbio.data.tokens import TokenData, split_held_out
 from mmbio.proteins.alphabet import ABBERT
-from mmbio.proteins.loops import alike, clusters, edit_distance, heavy_loops, like_any
+from mmbio.proteins.loops import alike, clusters, edit_distance, heavy_loops, like_any, shown_in
 
 LOOPS = st.text("ARDY", max_size=7)
 
@@ -152,13 +153,41 @@ def test_joined_sources_keep_regions_and_their_distance(tmp_path: Path) -> None:
     assert not [text for text in near if text in regions and text not in kept]
     assert data.sequences.texts[tested] not in regions
     assert regions[data.sequences.texts[trained]] == data.sequences.regions[trained]
-    assert any("sequences whose CDR-H3 is like" in line for line in joined.skipped)
+    assert any("sequences with a CDR-H3 like" in line for line in joined.skipped)
     train, held = split_held_out(joined, TextConfig(held_out=0.05))
     assert held
     assert not set(train) & set(held)
     assert not {joined.texts[i] for i in train} & set(near)
     sample = TokenData(joined, train, ABBERT, 254).sample(0, None)
     assert sample.regions.tolist() == [0, *map(int, joined.regions[train[0]]), 0]
+
+
+def test_what_is_tested_on_is_not_learned_from_other_sources(tmp_path: Path) -> None:
+    chains = [*random_antibodies(38), ("EVQLGGSSTKK", "0" * 11), ("EVQLGGSSTKL", "0" * 11)]  # two without a loop
+    texts, regions = [text for text, _ in chains], [r for _, r in chains]
+    parts = ["test"] * 5 + ["val"] * 5 + ["train"] * 28 + ["test", "val"]
+    np.savez(tmp_path / "a.npz", seq=np.array(texts), cdr=np.array(regions), partition=np.array(parts))
+    first = f"antibodies:{tmp_path / 'a.npz'}"
+    data = load(first)
+    loops = {part: [data.loop(i) for i in getattr(data, part)] for part in ("train", "validation", "test")}
+    tested = next(loop for loop in loops["test"] if len(loop) >= 6)
+    chimeras = [f"EVQ{tested}W", f"EVQ{tested[:-1]}W", f"MK{loops['validation'][0]}", f"MK{loops['train'][0]}"]
+    plain = write_fasta(tmp_path / "plain.fasta", [*texts, *chimeras])
+    for word in (f"{plain}+{first}", f"{first}+{plain}"):
+        joined = load_texts(word)
+        train, _ = split_held_out(joined, TextConfig())
+        learned = {joined.texts[i] for i in train}
+        assert not learned & {text for text, part in zip(texts, parts, strict=True) if part != "train"}
+        assert not learned & {chimeras[0], chimeras[2]}  # stand there letter by letter
+        assert {chimeras[1], chimeras[3]} <= learned
+        assert {text for text, part in zip(texts, parts, strict=True) if part == "train"} <= learned
+        assert any("6 sequences that are tested on elsewhere" in line for line in joined.skipped)
+
+
+@given(st.lists(LOOPS, max_size=6), st.lists(LOOPS, max_size=6), st.integers(1, 4))
+def test_loops_in_texts(texts: list[str], loops: list[str], shortest: int) -> None:
+    by_hand = [any(len(loop) >= shortest and loop in text for loop in loops) for text in texts]
+    assert shown_in(texts, loops, shortest) == by_hand
 
 
 def test_sources_without_regions_join_with_zeros(tmp_path: Path) -> None:
@@ -193,8 +222,8 @@ def test_other_bad_input(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no train_data\.jsonl in it"):
         load(f"antibodies:{tmp_path}")
     np.savez(tmp_path / "a.npz", seq=np.array(["ACD"]))
-    with pytest.raises(UserError, match="expected arrays 'seq' and 'cdr', got seq"):
+    with pytest.raises(UserError, match="has no array 'cdr'; expected seq, cdr, got seq"):
         load(f"antibodies:{tmp_path / 'a.npz'}")
     (tmp_path / "b.npz").write_text("no arrays")
-    with pytest.raises(UserError, match="cannot be read as arrays"):
+    with pytest.raises(UserError, match=r"not readable as a \.npz of plain arrays"):
         load(f"antibodies:{tmp_path / 'b.npz'}")

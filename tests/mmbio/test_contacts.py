@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tiny_mmbio import command
+from tiny_mmbio import command, random_proteins
 
 from core.errors import MissingPackage, UserError
 from core.random import generator
@@ -27,7 +27,7 @@ from mmbio.contact_probe import (
 )
 from mmbio.contacts import ContactHead, contact_features
 from mmbio.data.sources import load
-from mmbio.data.structures import StructureSet, structures
+from mmbio.data.structures import StructureSet, groups, structures
 from mmbio.models.esm1b import ESM1b
 from mmbio.models.esm2 import ESM2
 from mmbio.proteins.structures import contacts, virtual_beta
@@ -183,7 +183,7 @@ def arrays(path: Path, **change: Any) -> str:
     ca = np.concatenate(data.betas)
     xyz = np.stack([ca + np.array([1.458, 0, 0]), ca, ca + np.array([-0.5444, 1.4243, 0])], 1).astype(np.float32)
     held: dict[str, NDArray | None] = {
-        "seq": np.array(data.texts),
+        "seq": np.array(random_proteins(8, shortest=30, longest=30)),
         "xyz": xyz,
         "offset": np.arange(0, len(xyz) + 1, 30),
         "pdb": np.array([f"p{number}" for number in range(8)]),
@@ -212,6 +212,14 @@ def test_arrays_of_structures(tmp_path: Path) -> None:
         ({"offset": np.array([0, 29, *range(60, 241, 30)])}, "p0 has 30 residues and 29 places"),
         ({"seq": np.array(["A" * 29 + "1"] * 8)}, "p0: character '1' at place 30"),
         ({"partition": np.array(["test"] * 8)}, "expected one to fit on and one to score"),
+        ({"partition": np.array(["test"] * 9)}, r"partition is <U4 .9,.; expected texts .8,."),
+        ({"pdb": np.array(["a"])}, r"pdb is <U1 .1,.; expected texts .8,., one a sequence"),
+        ({"seq": np.array("MKV")}, r"seq is <U3 ..; expected texts .N,."),
+        ({"seq": np.zeros(8)}, r"seq is float64 .8,.; expected texts .N,."),
+        ({"offset": np.arange(0, 241, 30.0)}, "offset is float64"),
+        ({"offset": np.arange(0, 241, 30)[None]}, r"offset is int64 .1, 9."),
+        ({"xyz": np.full((240, 3, 3), np.nan)}, "of no structure to fit on the place of any residue is known"),
+        ({"xyz": np.full((240, 3, 3), "1")}, "xyz is <U1"),
     ],
 )
 def test_arrays_that_do_not_fit(tmp_path: Path, change: dict, said: str) -> None:
@@ -221,6 +229,13 @@ def test_arrays_that_do_not_fit(tmp_path: Path, change: dict, said: str) -> None
 
 def test_files_that_are_no_structures(tmp_path: Path) -> None:
     (tmp_path / "bad.npz").write_bytes(b"PK")
+    (tmp_path / "empty.cif").write_bytes(b"")
+    with (tmp_path / "one.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    for name, said in (("empty.cif", "not readable as a PDB or mmCIF|no protein chain"), ("one.npz", "one array")):
+        with pytest.raises(UserError, match=said):
+            structures(str(tmp_path / name))
+    (tmp_path / "empty.cif").unlink()
     for path, said in (("bad.npz", "not readable"), ("", "no structure in it"), ("none.pdb", "no such file")):
         with pytest.raises(UserError, match=said):
             structures(str(tmp_path / path))
@@ -229,13 +244,13 @@ def test_files_that_are_no_structures(tmp_path: Path) -> None:
         structures(str(tmp_path / "pickled.npz"))
 
 
-def pdb(path: Path, chains: str = "AB") -> Path:
-    """Hairpins of alanines, the first residue a glycine, the second without a beta carbon."""
+def pdb(path: Path, residues: tuple[str, ...] = ("ALA", "LEU")) -> Path:
+    """Hairpins of one kind of residue a chain, the first a glycine, the second without a beta carbon."""
     lines, serial = [], 1
-    for chain, ca in zip(chains, folded().betas, strict=False):
+    for chain, kind, ca in zip("ABCDEF", residues, folded().betas, strict=False):
         for place, at in enumerate(ca, 1):
             atoms = {"N": (1.458, 0, 0), "CA": (0, 0, 0), "C": (-0.5444, 1.4243, 0), "CB": (-0.5, -0.8, 1.2)}
-            name = "GLY" if place == 1 else "ALA"
+            name = "GLY" if place == 1 else kind
             for atom, shift in atoms.items():
                 if atom == "CB" and place < 3:
                     continue
@@ -245,7 +260,7 @@ def pdb(path: Path, chains: str = "AB") -> Path:
                     f"           {atom[0]}"
                 )
                 serial += 1
-        lines.append(f"TER   {serial:5d}      ALA {chain}{len(ca):4d}")
+        lines.append(f"TER   {serial:5d}      {kind} {chain}{len(ca):4d}")
     path.write_text("\n".join([*lines, "END", ""]))
     return path
 
@@ -253,11 +268,14 @@ def pdb(path: Path, chains: str = "AB") -> Path:
 def test_pdb_and_mmcif_files(tmp_path: Path) -> None:
     gemmi: Any = pytest.importorskip("gemmi")
     pdb(tmp_path / "one.pdb")
-    gemmi.read_structure(str(pdb(tmp_path / "two.pdb"))).make_mmcif_document().write_file(str(tmp_path / "two.cif"))
+    gemmi.read_structure(str(pdb(tmp_path / "two.pdb", ("SER", "VAL")))).make_mmcif_document().write_file(
+        str(tmp_path / "two.cif")
+    )
     (tmp_path / "two.pdb").unlink()
     data = structures(str(tmp_path))
     assert data.names == ("one_A", "one_B", "two_A", "two_B")
-    assert data.texts == ("G" + "A" * 29,) * 4
+    assert data.texts == tuple("G" + letter * 29 for letter in "ALSV")
+    assert (data.fit, data.scored) == ((0,), (1, 2, 3))
     assert all(np.isfinite(beta).all() for beta in data.betas)
     ca = folded().betas[0]
     assert np.allclose(data.betas[0][2:], ca[2:] + np.array([-0.5, -0.8, 1.2]), atol=2e-3)
@@ -265,6 +283,29 @@ def test_pdb_and_mmcif_files(tmp_path: Path) -> None:
     (tmp_path / "one.pdb").write_text("nothing")
     with pytest.raises(UserError, match=r"one\.pdb: no protein chain|one\.pdb: not readable"):
         structures(str(tmp_path))
+
+
+def test_equal_and_similar_chains_are_not_parted(tmp_path: Path) -> None:
+    pytest.importorskip("gemmi")
+    homodimer = pdb(tmp_path / "one.pdb", ("ALA", "ALA"))
+    with pytest.raises(UserError, match=r"2 structure.s., 1 different sequence.s.; expected one to fit on"):
+        structures(str(homodimer))
+    data = structures(str(pdb(tmp_path / "one.pdb", ("ALA", "LEU", "ALA", "LEU", "ALA"))))
+    assert (data.fit, data.scored) == ((0, 2, 4), (1, 3))
+    first, second = random_proteins(2, shortest=60, longest=60)
+    texts = [first, second, first[:50] + "W" * 10, second[:50] + "W" * 10, first]
+    assert groups(texts) == ([0, 1, 0, 1, 0], "")
+    found, said = groups([first, first[:50] + "W" * 10, first])
+    assert (found, "all sequences are similar" in said) == ([0, 1, 0], True)
+
+
+def test_chains_to_fit_on_that_are_scored_are_left_out(tmp_path: Path) -> None:
+    texts = random_proteins(8, shortest=30, longest=30)
+    texts[2] = texts[1]
+    data = load(arrays(tmp_path / "a.npz", seq=np.array(texts)))
+    assert (len(data), data.fit, data.scored) == (7, (0, 3, 5), (1, 2, 4, 6))
+    assert data.names[2] == "p3"
+    assert data.skipped == (f"{tmp_path / 'a.npz'}: 1 to fit on, whose sequences are scored",)
 
 
 def test_without_gemmi_one_line_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

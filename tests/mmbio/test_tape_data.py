@@ -19,7 +19,10 @@ LABELS: dict[str, Any] = {"ss3": [0, 1, 2, 2], "fold_label": 3, "log_fluorescenc
 def write(folder: Path, name: str, parts: list[str], column: str, **more: Any) -> Path:
     folder.mkdir(exist_ok=True)
     for number, part in enumerate(parts):
-        records = [{"primary": "ACDE", "id": f"{part}{i}", column: LABELS[column], **more} for i in range(2 + number)]
+        records = [
+            {"primary": "ACD" + "EFG"[number], "id": f"{part}{i}", column: LABELS[column], **more}
+            for i in range(2 + number)
+        ]
         (folder / f"{name}_{part}.json").write_text(json.dumps(records))
     return folder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -45,6 +46,14 @@ def test_a_scan_as_it_comes(tmp_path: Path) -> None:
     assert data.skipped == (f"{tmp_path}/scan.csv, line 6: Y5* is truncated",)
 
 
+def test_packed_scans(tmp_path: Path) -> None:
+    plain = variants(scan(tmp_path, "mutant,score\nK2A,1.5\nM1G,-2\n"))
+    for name in ("scan.csv", "scan.fasta"):
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress((tmp_path / name).read_bytes()))
+        (tmp_path / name).unlink()
+    assert variants(str(tmp_path / "scan.csv.gz")).mutations == plain.mutations
+
+
 def test_numbers_that_do_not_begin_with_one(tmp_path: Path) -> None:
     path = scan(tmp_path, "mutant,score,other\nK25A,1,7\nR33G,2,8\n")
     data = load(f"variants:{path}")
@@ -63,12 +72,14 @@ def test_numbers_that_do_not_begin_with_one(tmp_path: Path) -> None:
         ("mutant,score\nK2A,1\nT2A,1\n", r"scan\.csv, line 3: T2A is at 2, where others have K"),
         ("mutant,score\nK2A,1\nk3a,1\n", r"scan\.csv, line 3: 'k3a' is no variant"),
         ("mutant,score\nK2A:K2G,1\n", "line 2: .* twice"),
-        ("mutant,score\nK2A,high\n", r"scan\.csv, line 2, column 'score': 'high' is no number"),
-        ("mutant,score\nK2A,inf\n", "not finite"),
+        ("mutant,score\nK2A,high\n", r"scan\.csv, line 2: score 'high'; expected a number"),
+        ("mutant,score\nK2A,inf\n", r"line 2: score 'inf'; expected a number"),
+        ('mutant,score\nK2A,"' + "1" * 200_000 + '"\n', r"scan\.csv, line 2: field larger"),
         ("mutant,fit\nK2A,1\n", "no column 'score' or 'DMS_score' or 'fitness' for the scores; it has mutant, fit"),
         ("a,b\n1,2\n", "no column 'mutant'"),
-        ("", "it has no columns"),
-        ("mutant,score\n", "no variants"),
+        ("", "no rows"),
+        ("mutant,score\n", "no rows"),
+        ("mutant,score\nK2*,1\n", "no variants"),
         ("mutant,score\nwt,1\n", "no variant but the wild type"),
     ],
 )

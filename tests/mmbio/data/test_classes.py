@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,13 @@ def test_enzymes(tmp_path: Path) -> None:
         "A: classes 2, 3",
         "T2: its sequence is in split10.csv",
     ]
+
+
+def test_packed_tables(tmp_path: Path) -> None:
+    plain = load(f"clean_ec:{write_ec(tmp_path)}")
+    (tmp_path / "new.csv.gz").write_bytes(gzip.compress((tmp_path / "new.csv").read_bytes()))
+    (tmp_path / "new.csv").unlink()
+    assert load(f"clean_ec:{tmp_path}").texts == plain.texts
 
 
 @pytest.mark.parametrize(
@@ -93,6 +101,9 @@ def test_cluster_files_are_respected(places: Path) -> None:
     first, last = alone.names[int(alone.train[0])], alone.names[int(alone.test[0])]
     (places / "nuclear.cluster").write_text(f"unknown {first} \r\n{first} {last}\r\n")
     data = load(f"multiloc:{places}")
+    (places / "nuclear.cluster.gz").write_bytes(gzip.compress((places / "nuclear.cluster").read_bytes()))
+    (places / "nuclear.cluster").unlink()
+    assert load(f"multiloc:{places}").test.tolist() == data.test.tolist()
     part = {name: p for p in ("train", "validation", "test") for name in np.array(data.names)[getattr(data, p)]}
     assert part[first] == part[last]
 

@@ -52,7 +52,73 @@ def test_classes_and_residues(table: Path) -> None:
     assert [label.tolist() for label in data.labels] == [[0, 0, 2, 2], [1] * 4, [2, 2, 2, 0], [0] * 4]
 
 
+def test_equal_sequences_in_two_parts(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("sequence,y,set\nMKV,1,train\nMKV,1,test\nGGG,1,val\nAAA,2,train\nGGG,1,train\n")
+    word = f"csv:{tmp_path / 'a.csv'},label=y,task=values,split=set"
+    data = labelled(word)
+    assert [part.tolist() for part in (data.train, data.validation, data.test)] == [[3], [2], [1]]
+    assert data.skipped[0].endswith("2 of train and 0 of validation, whose texts are in a later part")
+    assert load_texts(word).texts == ("AAA", "GGG")
+
+
+BAD_ROWS = """\
+sequence,y,set,z
+MKV,1,train,HHH
+M1V,1,train,HHH
+AAA,high,train,HHH
+,1,train,HHH
+GGG,2,vall,HHH
+CCC,3,val,HHH
+KKK,4,test,HHH
+LLL,,test,HH
+"""
+
+
+def test_bad_rows_are_counted_where_that_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(BAD_ROWS)
+    word = f"csv:{tmp_path / 'a.csv'},label=y,task=values,split=set"
+    with pytest.raises(UserError, match="line 3, sequence: character '1'"):
+        load(word)
+    data = labelled(f"{word},bad=skip")
+    assert data.texts == ("MKV", "CCC", "KKK")
+    assert [line.split(", line ")[1].split(":")[0].split(",")[0] for line in data.skipped] == ["3", "4", "5", "6", "9"]
+    some = load(f"csv:{tmp_path / 'a.csv'},bad=skip")
+    assert len(some) == 6
+    assert len(some.skipped) == 2
+    said = labelled(f"csv:{tmp_path / 'a.csv'},label=z,task=residues,split=set,bad=skip").skipped
+    assert any("line 9: 2 labels for the 3 residues" in line for line in said)
+    with pytest.raises(UserError, match="bad 'keep'; expected bad=skip"):
+        load(f"{word},bad=keep")
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("MKV,1\n", "no sequences in its train part"),
+        ("MKV,nan\nAAA,\n", r"no sequences; 2 records were left out, the first: .*a\.csv, line 2: no label"),
+        ("MKV,1\nMKV,1\nMKV,1\n", "no sequences in its validation part"),
+    ],
+)
+def test_too_few_rows(tmp_path: Path, rows: str, said: str) -> None:
+    (tmp_path / "a.csv").write_text("sequence,y\n" + rows)
+    for task in ("values", "classes"):
+        with pytest.raises(UserError, match=said):
+            load(f"csv:{tmp_path / 'a.csv'},label=y,task={task}")
+
+
+def test_what_is_no_molecule(tmp_path: Path) -> None:
+    pytest.importorskip("rdkit")
+    (tmp_path / "m.csv").write_text("smiles,a\nCCO,1\nC1CC,0\nCC(,1\nOCC,0\n")
+    word = f"csv:{tmp_path / 'm.csv'},text=smiles,kind=molecule"
+    with pytest.raises(UserError, match=r"m\.csv, line 3, smiles: 'C1CC' is no molecule: ring 1"):
+        load(word)
+    data = load(f"{word},bad=skip")
+    assert data.texts == ("CCO", "OCC")  # as they are spelled
+    assert len(data.skipped) == 2
+
+
 def test_binary_of_molecules(tmp_path: Path) -> None:
+    pytest.importorskip("rdkit")
     (tmp_path / "m.csv").write_text("smiles,a,b\n" + "".join(f"{'C' * n},{n % 2},\n" for n in range(1, 31)))
     data = labelled(f"csv:{tmp_path / 'm.csv'},text=smiles,label=a,label=b,task=binary,kind=molecule")
     assert data.kind == "molecule"
@@ -79,7 +145,7 @@ def test_validation_column(tmp_path: Path) -> None:
         ("text=seqs", r"no column 'seqs'; did you mean 'seq'\?"),
         ("texts=seq", r"unknown key 'texts'; did you mean 'text'\?"),
         ("text=seq,label=place,task=values", r"line 2: place 'in'; expected a number"),
-        ("text=seq,label=fit,task=binary", r"line 3: fit 2; expected 0, 1 or nothing"),
+        ("text=seq,label=fit,task=binary", r"line 3: fit '2'; expected 0, 1 or nothing"),
         ("text=seq,label=fit", "Add task="),
         ("text=seq,task=values", "Add label=COLUMN"),
         ("text=seq,label=fit,task=numbers", "expected one of classes, values, binary, residues"),
@@ -87,7 +153,7 @@ def test_validation_column(tmp_path: Path) -> None:
         ("text=other", r"line 2, other: character '0'"),
         ("text=place", r"line 5, place: is empty"),
         ("text=seq,label=fit,task=values,split=place", r"line 2: part 'in'; expected train"),
-        ("text=seq,label=place,task=residues", "2 labels for the 4 residues of line 2"),
+        ("text=seq,label=place,task=residues", "line 2: 2 labels for the 4 residues"),
         ("text=seq,label=fit,label=other,task=classes", "has one column of labels"),
         ("text=", "text has no value"),
     ],

@@ -40,6 +40,11 @@ def test_gzip_and_folders(tmp_path: Path) -> None:
 
 def test_a_record_without_a_name_is_called_by_its_line(tmp_path: Path) -> None:
     assert fasta(file(tmp_path, ">\nMK\n>\nGA\n")).names == ("line-1", "line-3")
+    assert fasta(file(tmp_path, ">\nMK\n>line-1\nGA\n")).texts == ("MK", "GA")
+    file(tmp_path, ">\nMK\n", "a.fasta")
+    file(tmp_path, ">\nGA\n", "b.fasta")
+    data = fasta(str(tmp_path))
+    assert (data.texts, data.names) == (("MK", "GA"), ("a.fasta-line-1", "b.fasta-line-1"))
 
 
 BAD = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,28 @@ def test_secondary_structure(folder: Path) -> None:
     assert [label.tolist() for label in data.labels] == [[-1, 0, 2, 2], [1, 1, 1, 1, 0], [2, 2, 2]]
     assert [part.tolist() for part in (data.train, data.validation, data.test)] == [[0], [1], [2]]
     assert load(f"flip_ss_all:{folder / 'splits'}").labels[0].tolist() == [0, 0, 2, 2]
+
+
+def test_packed_files(folder: Path) -> None:
+    plain = load(f"flip_ss:{folder}")
+    for name in ("sequences", "sampled", "mask"):
+        file = folder / f"splits/{name}.fasta"
+        file.with_name(f"{name}.fasta.gz").write_bytes(gzip.compress(file.read_bytes()))
+        file.unlink()
+    packed = load(f"flip_ss:{folder}")
+    assert [label.tolist() for label in packed.labels] == [label.tolist() for label in plain.labels]
+    assert (packed.labels[0] == -1).any()
+
+
+def test_a_sequence_under_two_names_is_in_the_last_part(folder: Path) -> None:
+    file = folder / "splits/sequences.fasta"
+    file.write_text(file.read_text() + ">e\nMKVL\n")
+    split = folder / "splits/sampled.fasta"
+    split.write_text(split.read_text() + ">e SET=test VALIDATION=False\nCCHH\n>d SET=train VALIDATION=False\nCC\n")
+    data = load(f"flip_ss:{folder}")
+    assert [data.names[i] for i in data.train] == ["d"]
+    assert [data.names[i] for i in data.test] == ["c", "e"]
+    assert data.skipped == (f"{folder}: 1 of train and 0 of validation, whose texts are in a later part",)
 
 
 def test_binding(folder: Path) -> None:
@@ -98,6 +121,7 @@ def test_missing_files(folder: Path, tmp_path: Path) -> None:
 def test_real_gb1(shared: Path, split: str, counts: tuple[int, int, int]) -> None:
     data = load(f"flip_gb1:{shared / 'data/proteins/flip/gb1/splits' / split}.csv")
     assert len(data) == 8733
+    assert not data.skipped
     assert (len(data.train), len(data.validation), len(data.test)) == counts
     assert np.isfinite(data.labels).all()
     assert {len(text) for text in data.texts} == {265}
@@ -122,5 +146,6 @@ def test_real_residues(shared: Path) -> None:
         897340,
     ]
     data = load(f"flip_bind:{folder / 'bind'}")
-    assert (len(data.train), len(data.validation), len(data.test)) == (954, 106, 300)
+    assert (len(data.train), len(data.validation), len(data.test)) == (953, 106, 300)
+    assert data.skipped[0].endswith("1 of train and 0 of validation, whose texts are in a later part")
     assert len(load(f"flip_bind:{folder / 'bind/splits/one_vs_many.fasta'}")) == 1314

@@ -83,7 +83,8 @@ def test_columns(tmp_path: Path) -> None:
     ("name", "text", "message"),
     [
         ("row.csv", "smiles,x\nCC,1\nCCO\n", "row.csv, line 3: 1 cells; expected 2"),
-        ("empty.csv", "", "empty.csv: empty"),
+        ("twice.csv", 'smiles,smiles\n"C', "twice.csv, line 2: 1 cells"),
+        ("empty.csv", "", "empty.csv: no rows"),
         ("cell.csv", "smiles,x\n,1\n", "cell.csv, line 2: an empty string"),
         ("none.smi", "\n\n", "none.smi: no sequences"),
         ("other.smi@x", "", "column 'x' of a file without columns"),
@@ -119,6 +120,9 @@ def test_moses(tmp_path: Path) -> None:
     data = load_texts(f"moses:{tmp_path}")
     assert data.texts == ("CCO", "CCN", "CCC")
     assert data.held_out == (2,)
+    write(tmp_path / "test.csv", "ID,SMILES\n1,C\n2\n")
+    with pytest.raises(UserError, match=r"test\.csv, line 3: '2'; expected 2 cells and a molecule"):
+        load(f"moses:{tmp_path}")
     write(tmp_path / "train.csv.gz", "mol\nCCO\n")
     with pytest.raises(UserError, match="no column 'SMILES'"):
         load(f"moses:{tmp_path}")

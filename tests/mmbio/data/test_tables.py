@@ -9,9 +9,13 @@ from pathlib import Path
 import pytest
 
 from core.errors import UserError
-from mmbio.data.tables import numbers, read_table, yes_or_no
+from mmbio.data.tables import TextTable, answer_of, number_of, read_table
 
 PLAIN = "sequence,target\nMKV,1.5\nGGS,-2\n"
+
+
+def numbers(table: TextTable, column: str) -> list[float]:
+    return [number_of(cell, f"{table.where(row)}: {column}") for row, cell in enumerate(table.column(column))]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +54,6 @@ def test_lines_count_blank_ones(tmp_path: Path) -> None:
     [
         ("", "no rows"),
         ("sequence,target\n", "no rows"),
-        ("a,a\n1,2\n", "two columns 'a'"),
         ("a,b\n1,2\n\n1,2,3\n", "line 4: 3 cells; expected 2"),
     ],
 )
@@ -68,13 +71,28 @@ def test_nearest_column_is_named(tmp_path: Path) -> None:
         read_table(tmp_path / "none.csv")
 
 
+def test_a_name_that_is_there_twice_is_an_error_where_it_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,a,b\n1,2,3\n")
+    table = read_table(tmp_path / "a.csv")
+    assert table.column("b") == ["3"]
+    with pytest.raises(UserError, match="two columns 'a'"):
+        table.column("a")
+
+
+def test_a_cell_that_is_too_long(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('a,b\n1,"' + "C" * 200_000 + '"\n')
+    with pytest.raises(UserError, match=r"a\.csv, line 2: field larger"):
+        read_table(tmp_path / "a.csv")
+
+
 def test_missing_and_infinite(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a,b\n,1\nNA,0\nnan,\n")
     table = read_table(tmp_path / "a.csv")
     assert all(math.isnan(value) for value in numbers(table, "a"))
-    assert [row[1] for row in yes_or_no(table, ["a", "b"])][:2] == [1.0, 0.0]
-    (tmp_path / "a.csv").write_text("a,b\ninf,2\n")
+    assert [answer_of(cell, "b") for cell in table.column("b")][:2] == [1.0, 0.0]
+    assert math.isnan(answer_of("", "b"))
+    (tmp_path / "a.csv").write_text("a\ninf\n")
     with pytest.raises(UserError, match="line 2: a 'inf'"):
         numbers(read_table(tmp_path / "a.csv"), "a")
-    with pytest.raises(UserError, match=r"line 2: b 2; expected 0, 1 or nothing"):
-        yes_or_no(read_table(tmp_path / "a.csv"), ["b"])
+    with pytest.raises(UserError, match=r"line 2: b '2'; expected 0, 1 or nothing"):
+        answer_of("2", "line 2: b")

@@ -82,6 +82,30 @@ def test_what_is_held_out() -> None:
     assert not {3, 5, 90} & set(train)
 
 
+def test_equal_sequences_are_not_held_out_and_trained_on() -> None:
+    unique = random_proteins(50)
+    data = some(*unique, *unique, *unique[:10])
+    train, held = split_held_out(data, TextConfig(held_out=0.2))
+    assert len(held) == 10
+    assert max(held) < 50  # of equal ones the first
+    trained = {data.texts[i] for i in train}
+    assert not trained & {data.texts[i] for i in held}
+    assert len(trained) == 40
+    assert sorted(train) == [i for i, text in enumerate(data.texts) if text in trained]
+    train, held = split_held_out(some(*data.texts, held_out=(50, 51, 100)), TextConfig())
+    assert held == [0, 1]
+    assert not {data.texts[i] for i in train} & set(unique[:2])
+
+
+def test_a_text_that_cannot_be_said_otherwise_is_named() -> None:
+    def fails(text: str, draws: torch.Generator) -> str:
+        raise UserError("no molecule")
+
+    data = TokenData(some("MK", "MKT", names=("first", "second")), [1], ESM, 10, augment=fails)
+    with pytest.raises(UserError, match="some, second: no molecule"):
+        data.sample(0, generator(0))
+
+
 def test_batches_of_sequences() -> None:
     batch = join([torch.tensor([1, 2, 3]), torch.tensor([4]), torch.tensor([], dtype=torch.long)])
     assert len(batch) == 3

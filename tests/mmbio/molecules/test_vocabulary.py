@@ -8,6 +8,7 @@ import pytest
 
 from core.errors import UserError
 from mmbio.config import ESM2Recipe, MolFormerRecipe, SmilesBertConfig, SmilesBertRecipe
+from mmbio.data.sets import SequenceSet
 from mmbio.molecules.vocabulary import (
     COMMON,
     SMILES_BERT,
@@ -60,11 +61,20 @@ def test_characters_of_smiles_bert() -> None:
 
 
 def test_recipes_get_the_tokens_of_their_data() -> None:
+    data, other = (SequenceSet("some", "molecule", texts) for texts in (("CP", *TEXTS), ("CP",)))
+    every = range(1, 6)
     for recipe in (SmilesBertRecipe(), MolFormerRecipe()):
-        filled = with_vocabulary(recipe, TEXTS)
+        filled = with_vocabulary(recipe, data, every)
         assert filled.model.tokens == build_vocabulary(TEXTS)
         assert recipe.model.tokens == ()
-        assert with_vocabulary(filled, ["CP"]) is filled
+        assert with_vocabulary(filled, other, [0]) is filled
     proteins, characters = ESM2Recipe(), SmilesBertRecipe(model=SmilesBertConfig(splitting="characters"))
-    assert with_vocabulary(proteins, TEXTS) is proteins
-    assert with_vocabulary(characters, TEXTS) is characters
+    assert with_vocabulary(proteins, data, every) is proteins
+    assert with_vocabulary(characters, data, every) is characters
+
+
+def test_a_text_that_is_no_smiles_is_named_with_its_data() -> None:
+    data = SequenceSet("some", "molecule", ("CC", "CC&", "CC"), ("a", "b", "c"))
+    with pytest.raises(UserError, match="some, b: character '&' at place 3"):
+        with_vocabulary(MolFormerRecipe(), data, [0, 1])
+    assert with_vocabulary(MolFormerRecipe(), data, [0, 2]).model.tokens[5] == "C"
