@@ -50,8 +50,8 @@ def fit_contacts(model: MaskedLM, data: StructureSet, seed: int = 0) -> ContactH
     Raises:
         UserError: the structures have no contacts, or nothing else.
 
-    Source: Rao et al., "Transformer protein language models are unsupervised structure learners", Section 3.3 (the
-    number of proteins, the penalty, the separation).
+    Source: Rao et al., "Transformer protein language models are unsupervised structure learners", Section 3.3; the number of
+    proteins, the L1 penalty, its C and the separation are quoted from memory and were not checked against the paper.
     """
     from sklearn.linear_model import LogisticRegression
 

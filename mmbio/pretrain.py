@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from mmbio.data.tokens import split_held_out
 from mmbio.models import load_model, new_model
 from mmbio.molecules.vocabulary import with_vocabulary
 from mmbio.report import write_report
+from mmbio.sequences import Sequences
 from mmbio.texts import check_counts, spelled, spellings_of, token_data
 
 SHOWN_OF_TRAINING = 100  # sequences that a report is of where none are held out
@@ -58,13 +60,10 @@ def pretrain(
 
         left_out = len(train) + len(held) - len(samples) - len(looked_at)
         said = describe_data(given, settings.data, len(samples), len(looked_at), left_out)
-        around = model.vocabulary.around
-
-        def count_own(batch: Any) -> int:
-            return len(batch.ids) - around * len(batch)
-
         unit = "residues" if given.kind == "protein" else "tokens"
-        return Job(model, samples, masked_step(model), said, after_epoch=after_epoch, counted=(unit, count_own))
+        return Job(
+            model, samples, masked_step(model), said, after_epoch=after_epoch, counted=(unit, own_counter(model))
+        )
 
     outcome = run_training(folder, dataclasses.asdict(settings), resume, header, settings, make)
     finished_before = outcome.result.steps_now == 0 and (folder.path / "report.html").exists()
@@ -76,6 +75,12 @@ def pretrain(
             what = "sequences that were trained on, since none were held out"
         write_report(folder, model, shown, f"{len(shown)} {what}")
     return outcome
+
+
+def own_counter(model: Any) -> Callable[[Sequences], int]:
+    """What counts the tokens of a batch's texts, without begin and end."""
+    around = model.vocabulary.around
+    return lambda batch: len(batch.ids) - around * len(batch)
 
 
 def describe_data(data: SequenceSet, source: str, train: int, held: int, left_out: int = 0) -> dict[str, Any]:

@@ -60,6 +60,12 @@ def test_it_is_the_same_every_time_and_in_batches_of_any_size(monkeypatch: pytes
     assert parts.hidden == whole.hidden
 
 
+def test_batches_are_made_when_they_are_asked_for() -> None:
+    tokens = TokenData(proteins(), range(12), small().vocabulary, 40)
+    batch, draws = next(batches(tokens))
+    assert len(batch) == len(draws) == 12
+
+
 def test_a_model_that_knows_the_answer_has_perplexity_one() -> None:
     model = small()
     data = SequenceSet("same", "protein", ("A" * 30,) * 4)
