@@ -31,7 +31,7 @@ def held_out_of(run: str | Path) -> HeldOut:
     """What a run held out, as it read it; of labelled data and of antibodies all, whose test part no run learns from.
 
     Raises:
-        UserError: a model without a run, or nothing was held out.
+        UserError: a model without a run, data that has changed since, or nothing was held out.
     """
     source = data_of(run)
     settings = RunFolder(resolve(run)).config()
@@ -43,7 +43,7 @@ def held_out_of(run: str | Path) -> HeldOut:
     if isinstance(recipe, MSATransformerRecipe):
         alignments = load(source)
         _, held = split_alignments(alignments, recipe.msa)
-        _require(held, run)
+        _require(held, run, "alignments", len(alignments))
         some = MSASet(alignments.name, tuple(alignments.alignments[i] for i in held))
         return HeldOut(some, f"held out by the run, {len(held)} alignments", msa=recipe.msa)
     if "+" not in source:
@@ -52,7 +52,7 @@ def held_out_of(run: str | Path) -> HeldOut:
             return HeldOut(given, describe(given), recipe.text)
     data = spelled(recipe, load_texts(source)).data
     _, held = split_held_out(data, recipe.text)
-    _require(held, run)
+    _require(held, run, "sequences", len(data))
     return HeldOut(subset(data, held), f"held out by the run, {len(held)} sequences", recipe.text)
 
 
@@ -71,6 +71,13 @@ def describe(data: Any) -> str:
     return f"all {len(data)} alignments" if isinstance(data, MSASet) else "test scores"
 
 
-def _require(held: list[int], run: str | Path) -> None:
+def _require(held: list[int], run: str | Path, what: str, count: int) -> None:
+    """See that something was held out, and that the data has not changed since."""
+    then = RunFolder(resolve(run)).environment().get("data", {}).get(what)
+    if then is not None and then != count:
+        raise UserError(
+            f"{run}: its data has changed since, {then} {what} then and {count} now, so what was held out cannot be found "
+            "again; name other data with --data"
+        )
     if not held:
         raise UserError(f"{run}: held out nothing of its data, so all was trained on; name other data with --data")

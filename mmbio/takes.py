@@ -52,7 +52,7 @@ def check_kind(model: Any, data: Any) -> None:
     """
     given, wanted = kind_of(data), takes(model).kind
     if given != wanted:
-        raise UserError(f"{name_of(data)}: {given}s; expected {wanted}s for a {type(model).__name__}")
+        raise UserError(f"{name_of(data)}: {given}s; expected {wanted}s for {type(model).__name__}")
 
 
 def check_names_hidden(model: Any, where: str) -> None:
@@ -63,7 +63,7 @@ def check_names_hidden(model: Any, where: str) -> None:
     """
     if not takes(model).names_hidden:
         raise UserError(
-            f"{where}: a {type(model).__name__} names no hidden tokens; expected a masked language model, or labelled data"
+            f"{where}: {type(model).__name__} names no hidden tokens; expected a masked language model, or labelled data"
         )
 
 
@@ -74,4 +74,4 @@ def check_maps(model: Any, where: str) -> None:
         UserError: it has none.
     """
     if not takes(model).has_maps:
-        raise UserError(f"{where}: a {type(model).__name__} has no attention maps to read contacts from")
+        raise UserError(f"{where}: {type(model).__name__} has no attention maps to read contacts from")

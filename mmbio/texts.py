@@ -35,12 +35,14 @@ def spelled(recipe: TextRecipe, data: SequenceSet) -> Spelled:
     spellings of one molecule the first stays, so that none is trained on in one and looked at in another.
 
     Raises:
-        UserError: proteins or texts that are no molecules, for a recipe that randomises.
+        UserError: proteins for a model of molecules, or texts that are no molecules where it randomises.
     """
-    if not (isinstance(recipe, MolFormerRecipe | SmilesBertRecipe) and recipe.randomise):
+    if not isinstance(recipe, MolFormerRecipe | SmilesBertRecipe):
         return Spelled(data, None)
-    if data.kind != "molecule":
-        raise UserError(f"{data.name}: {data.kind}s; expected molecules, of which randomise makes other spellings")
+    if data.kind != "molecule":  # said here, before their letters are read as atoms
+        raise UserError(f"{data.name}: {data.kind}s; expected molecules for {recipe.system}")
+    if not recipe.randomise:
+        return Spelled(data, None)
     first: dict[str, int] = {}
     spellings = []
     for number, text in enumerate(data.texts):
@@ -80,7 +82,7 @@ def token_data(
             f"expected at most {most}"
         )
     if longest < model.shortest:
-        raise UserError(f"text.longest {longest}: expected at least {model.shortest} for a {type(model).__name__}")
+        raise UserError(f"text.longest {longest}: expected at least {model.shortest} for {type(model).__name__}")
     found = TokenData(data, chosen, model.vocabulary, longest, augment)
     kept = learned_from(model, found)
     if kept.all():
@@ -115,14 +117,14 @@ def check_counts(model: Any, train: TokenData, held: TokenData, config: TrainCon
     name, fewest = type(model).__name__, model.fewest
     if not len(train):
         raise UserError(
-            f"{train.data.name}: no sequence that a {name} learns from: it needs {model.shortest} tokens that masks may hide"
+            f"{train.data.name}: no sequence that {name} learns from: it needs {model.shortest} tokens that masks may hide"
         )
     size = config.batch_size // (config.accumulate * run.devices * run.nodes)
     last = len(train) % config.batch_size if config.last_batch == "keep" else 0
     for count, what in ((size, "train.batch_size"), (last, "train.last_batch keep"), (len(held), "text.held_out")):
         if 0 < count < fewest:
             raise UserError(
-                f"{what}: {count} sequence(s) together, and a {name} tells sequences from one another; expected {fewest} or more"
+                f"{what}: {count} sequence(s) together, and {name} tells sequences from one another; expected {fewest} or more"
             )
 
 

@@ -32,9 +32,7 @@ def main(words: list[str]) -> None:
     check_names_hidden(model, options.run)
     kind = takes(model).kind
     if kind == "alignment":
-        raise UserError(
-            f"{options.run}: a {type(model).__name__} reads alignments; expected a model of single sequences"
-        )
+        raise UserError(f"{options.run}: {type(model).__name__} reads alignments; expected a model of single sequences")
     rows: list[Row] = []
     for word in options.inputs:
         name = word.split(":")[0]

@@ -88,6 +88,15 @@ def test_joined_data_and_nothing_held_out(proteins: str, tmp_path: Path) -> None
     assert "not trained on" not in report
 
 
+def test_data_that_has_changed_since(tmp_path: Path) -> None:
+    data = write_fasta(tmp_path / "p.fasta", random_proteins(30))
+    run = train(tmp_path, "run", {"system": "esm2", "model": {"dim": 16, "depth": 1, "heads": 2}, "data": data})
+    write_fasta(tmp_path / "p.fasta", random_proteins(31))
+    said = command("probe", run)
+    assert said.status == 2
+    assert "its data has changed since, 30 sequences then and 31 now" in said.err
+
+
 def test_alignments(tmp_path: Path) -> None:
     (tmp_path / "msa").mkdir()
     for number in range(9):
@@ -132,6 +141,11 @@ def test_no_unknown_token_is_read_in_any_spelling() -> None:
         spelled(SmilesBertRecipe(randomise=True), SequenceSet("p", "protein", ("MKV",)))
 
 
+def test_proteins_for_a_model_of_molecules(tmp_path: Path, proteins: str) -> None:
+    said = refused(tmp_path, {"system": "smiles_bert", "model": BERT, "data": proteins})
+    assert "proteins; expected molecules for smiles_bert" in said
+
+
 def test_what_masks_cannot_hide_is_left_out_before_training(tmp_path: Path) -> None:
     (tmp_path / "s.smi").write_text("\n".join(["CCON", "CCNC", "CCCC"] * 6 + ["C"] * 6) + "\n")
     values = {"system": "smiles_bert", "model": BERT, "data": f"smiles:{tmp_path / 's.smi'}"}
@@ -140,11 +154,9 @@ def test_what_masks_cannot_hide_is_left_out_before_training(tmp_path: Path) -> N
     assert said["left_out"] == 6
     assert said["trained_on"] + said["held_out"] == 18
     (tmp_path / "c.smi").write_text("C\n" * 9)
-    assert "no sequence that a SmilesBert learns from" in refused(
-        tmp_path, values | {"data": f"smiles:{tmp_path}/c.smi"}
-    )
+    assert "no sequence that SmilesBert learns from" in refused(tmp_path, values | {"data": f"smiles:{tmp_path}/c.smi"})
     x = write_fasta(tmp_path / "x.fasta", ["XXXXXXXX"] * 20)
-    assert "no sequence that a ESM2" in refused(
+    assert "no sequence that ESM2" in refused(
         tmp_path, {"system": "esm2", "model": {"dim": 16, "depth": 1, "heads": 2}, "data": x}
     )
 

@@ -159,10 +159,10 @@ def test_refusals_say_what_is_expected(saved: Path, words: dict[str, str]) -> No
             evaluation_of(load(words[data]), [load_model(saved / name)])
         return str(error.value)
 
-    assert "molecules; expected proteins for a ESM2" in said("ESM2", "molecules").replace("an ESM2", "a ESM2")
-    assert "expected alignments for a MSATransformer" in said("MSATransformer", "classes")
-    assert "a CPCProt names no hidden tokens" in said("CPCProt", "antibodies")
-    assert "a CPCProt has no attention maps" in said("CPCProt", "structures")
+    assert "molecules; expected proteins for ESM2" in said("ESM2", "molecules")
+    assert "expected alignments for MSATransformer" in said("MSATransformer", "classes")
+    assert "CPCProt names no hidden tokens" in said("CPCProt", "antibodies")
+    assert "CPCProt has no attention maps" in said("CPCProt", "structures")
 
 
 def test_what_models_take(saved: Path) -> None:
