@@ -17,7 +17,7 @@ from mmbio.models import load_model, new_model
 from mmbio.molecules.vocabulary import with_vocabulary
 from mmbio.report import write_report
 from mmbio.sequences import Sequences
-from mmbio.texts import check_counts, spelled, spellings_of, token_data
+from mmbio.texts import check_counts, counted, spelled, token_data
 
 SHOWN_OF_TRAINING = 100  # sequences that a report is of where none are held out
 
@@ -44,7 +44,8 @@ def pretrain(
     folder = RunFolder(out)
     given, augment = spelled(recipe, load_texts(recipe.data) if data is None else data)
     train, held = split_held_out(given, recipe.text)
-    settings: TextRecipe = with_vocabulary(recipe, (text for i in train for text in spellings_of(given.texts[i])))
+    texts, chosen = counted(given, train, augment)
+    settings: TextRecipe = with_vocabulary(recipe, (texts.texts[i] for i in chosen))
     longest = settings.text.longest
 
     def make(main: bool) -> Job:

@@ -57,11 +57,19 @@ def spelled(recipe: TextRecipe, data: SequenceSet) -> Spelled:
     return Spelled(SequenceSet(data.name, data.kind, tuple(first), names, (), apart, data.skipped), randomise)
 
 
-def spellings_of(text: str) -> tuple[str, ...]:
-    """A molecule's text as it is and mirrored: other spellings write a stereo centre either way, and a vocabulary needs both."""
-    if "@" not in text:
-        return (text,)
-    return text, text.replace("@@", "\0").replace("@", "@@").replace("\0", "@")
+def counted(data: SequenceSet, chosen: Sequence[int], augment: Augment | None) -> tuple[SequenceSet, Sequence[int]]:
+    """The texts that a vocabulary is made of, as a set and indices: the chosen ones, and where molecules are spelled otherwise
+    also their mirror images, since another spelling writes a stereo centre either way."""
+    mirrored = [mirror(data.texts[i]) for i in chosen if "@" in data.texts[i]] if augment else []
+    if not mirrored:
+        return data, chosen
+    texts = (*data.texts, *mirrored)
+    return SequenceSet(data.name, data.kind, texts), [*chosen, *range(len(data), len(texts))]
+
+
+def mirror(text: str) -> str:
+    """A molecule with every stereo centre the other way round."""
+    return text.replace("@@", "\0").replace("@", "@@").replace("\0", "@")
 
 
 def token_data(

@@ -22,7 +22,7 @@ from mmbio.models.esm2 import ESM2
 from mmbio.molecules.vocabulary import build_vocabulary, smiles_vocabulary
 from mmbio.pretrain import own_counter
 from mmbio.sequences import join
-from mmbio.texts import spelled, spellings_of, token_data
+from mmbio.texts import counted, spelled, token_data
 
 BERT = {"dim": 16, "depth": 1, "heads": 2, "hidden": 16}
 QUICK = {k: RECIPE[k] for k in ("optim", "train", "run")}
@@ -132,7 +132,9 @@ def test_no_unknown_token_is_read_in_any_spelling() -> None:
     texts = ("C[Si@@H](F)Cl", "[13CH3][C@H](N)C(=O)O", "C1CC1/C=C/Br", "O=[N+]([O-])c1ccccc1")
     data, augment = spelled(SmilesBertRecipe(randomise=True), SequenceSet("some", "molecule", texts))
     assert augment is not None
-    vocabulary = smiles_vocabulary(build_vocabulary(s for text in data.texts for s in spellings_of(text)))
+    texts, chosen = counted(data, range(len(data)), augment)
+    assert counted(data, [0], None) == (data, [0])
+    vocabulary = smiles_vocabulary(build_vocabulary(texts.texts[i] for i in chosen))
     unknown = vocabulary.ids["<unk>"]
     found = {augment(text, generator(0, i)) for text in data.texts for i in range(30)}
     assert len(found) > 20
