@@ -18,6 +18,7 @@ from mmbio.embedding import untrained
 from mmbio.models.masked_lm import MaskedLM
 from mmbio.proteins.structures import contacts
 from mmbio.sequences import join
+from mmbio.windows import own_longest
 
 STRUCTURES = 20  # to fit on
 NEAREST = 6  # residues between which contacts are neither fitted nor scored
@@ -49,14 +50,14 @@ def fit_contacts(model: MaskedLM, data: StructureSet, seed: int = 0) -> ContactH
     Raises:
         UserError: the structures have no contacts, or nothing else.
 
-    Source: Rao et al., "Transformer protein language models are unsupervised structure learners", Section 3.3 (the
-    number of proteins, the penalty, the separation).
+    Source: Rao et al., "Transformer protein language models are unsupervised structure learners", Section 3.3; the number of
+    proteins, the L1 penalty, its C and the separation are quoted from memory and were not checked against the paper.
     """
     from sklearn.linear_model import LogisticRegression
 
     features, labels = [], []
     for index in drawn(data.fit, STRUCTURES, seed):
-        near, known = contacts(data.betas[index][: _longest(model)])
+        near, known = contacts(data.betas[index][: own_longest(model)])
         rows, columns = np.nonzero(np.triu(known, NEAREST))
         maps = _features(model, data.texts[index])
         features.append(maps[:, rows, columns].T)
@@ -114,7 +115,7 @@ def by_attention(model: MaskedLM, head: ContactHead, data: StructureSet) -> Pred
     """What a model's attention says of the structure of a number; of long sequences the first residues only."""
 
     def predict(index: int) -> NDArray:
-        ids = model.vocabulary.encode(data.texts[index][: _longest(model)])
+        ids = model.vocabulary.encode(data.texts[index][: own_longest(model)])
         batch = join([ids]).to(next(model.parameters()).device)
         return predict_contacts(model, head.to(batch.ids.device), batch)[0].cpu().numpy()
 
@@ -166,14 +167,10 @@ def drawn(indices: Sequence[int], count: int, seed: int) -> list[int]:
     return sorted(indices[i] for i in order[:count])
 
 
-def _longest(model: MaskedLM) -> int | None:
-    return None if model.longest is None else model.longest - model.vocabulary.around
-
-
 @torch.no_grad()
 def _features(model: MaskedLM, text: str) -> NDArray:
     """(maps, R, R)."""
     vocabulary = model.vocabulary
-    batch = join([vocabulary.encode(text[: _longest(model)])]).to(next(model.parameters()).device)
+    batch = join([vocabulary.encode(text[: own_longest(model)])]).to(next(model.parameters()).device)
     after = vocabulary.around - vocabulary.before
     return contact_features(maps_of(model, batch)[0], vocabulary.before, after).cpu().numpy()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
 
 from core.errors import UserError
 from core.saving import load_tensors, save_tensors
+from mmbio.evaluating import evaluating
 from mmbio.models.masked_lm import MaskedLM
 from mmbio.sequences import Sequences
+from mmbio.takes import check_maps
 
 CONTACTS = "contacts.safetensors"
 
@@ -98,12 +100,12 @@ def predict_contacts(model: MaskedLM, head: ContactHead, batch: Sequences) -> li
 
 
 def maps_of(model: MaskedLM, batch: Sequences) -> list[Tensor]:
-    """Attention maps (layers, heads, L, L) of every sequence.
+    """Attention maps (layers, heads, L, L) of every sequence, in evaluation mode.
 
     Raises:
         UserError: the model has none.
     """
-    maps: Callable[[Sequences], list[Tensor]] | None = getattr(model, "attention_maps", None)
-    if maps is None:
-        raise UserError(f"{type(model).__name__}: has no attention maps to read contacts from")
-    return maps(batch)
+    check_maps(model, "contacts")
+    maps = cast(Callable[[Sequences], list[Tensor]], model.attention_maps)
+    with evaluating(model):
+        return maps(batch)

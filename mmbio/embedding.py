@@ -13,27 +13,28 @@ from torch import Tensor
 
 from core.errors import UserError
 from core.random import derive_seed
-from mmbio.sequences import Sequences, join
-from mmbio.windows import Window, windows
-
-BATCH_TOKENS = 8_192
-"""Tokens that go through a model together."""
+from mmbio.evaluating import BATCH_TOKENS, evaluating
+from mmbio.sequences import Sequences, join, tagged
+from mmbio.windows import Window, own_longest, windows
 
 IN_MEMORY = 2**31
 """Bytes of residue features that are kept in memory; more go to a temporary file."""
 
 
 class Piece(NamedTuple):
-    """A window of one of the sequences, as ids with begin and end around it; ``whole`` is the length of the sequence."""
+    """A window of one of the sequences, as ids with begin and end around it, and the regions of these if there are any;
+    ``whole`` is the length of the sequence."""
 
     sequence: int
     whole: int
     window: Window
     ids: Tensor
+    regions: Tensor | None = None
 
 
-@torch.no_grad()
-def embed_sequences(model: Any, texts: Sequence[str], tokens: int = BATCH_TOKENS) -> NDArray[np.float32]:
+def embed_sequences(
+    model: Any, texts: Sequence[str], tokens: int = BATCH_TOKENS, regions: Sequence[str] = ()
+) -> NDArray[np.float32]:
     """Features of sequences, (N, C): what ``model.embed`` gives, in evaluation mode, mode restored afterwards.
 
     Of a sequence that is cut into windows, the mean over these, each by how many tokens it speaks for.
@@ -41,13 +42,14 @@ def embed_sequences(model: Any, texts: Sequence[str], tokens: int = BATCH_TOKENS
     Args:
         texts: proteins, or molecules as SMILES.
         tokens: of a batch; sequences of similar length go together.
+        regions: of every sequence, a digit a residue; none at all where they are not known.
 
     Raises:
         UserError: a text that the model's vocabulary cannot read.
     """
     found: NDArray[np.float32] | None = None
-    with evaluated(model) as device:
-        for some in batches(pieces(model, texts), tokens):
+    with evaluating(model) as device:
+        for some in batches(pieces(model, texts, regions), tokens):
             features = model.embed(batch_of(some).to(device)).float().cpu().numpy()
             if found is None:
                 found = np.zeros((len(texts), features.shape[1]), np.float32)
@@ -103,19 +105,21 @@ class ResidueFeatures:
         self.deviation[self.deviation < 1e-6] = 1.0
 
 
-@torch.no_grad()
-def embed_residues(model: Any, texts: Sequence[str], tokens: int = BATCH_TOKENS) -> ResidueFeatures:
+def embed_residues(
+    model: Any, texts: Sequence[str], tokens: int = BATCH_TOKENS, regions: Sequence[str] = ()
+) -> ResidueFeatures:
     """Features of every residue, what ``model.encode`` gives for its token, in evaluation mode, mode restored afterwards.
 
-    A sequence longer than the model's positions is cut by :func:`~mmbio.windows.windows`.
+    A sequence longer than the model's positions is cut by :func:`~mmbio.windows.windows`. Arguments as
+    :func:`embed_sequences`.
 
     Raises:
         UserError: a text that the vocabulary cannot read, or features that are not finite in half precision.
     """
     found: ResidueFeatures | None = None
-    cut = pieces(model, texts)
+    cut = pieces(model, texts, regions)
     lengths = list({piece.sequence: piece.whole for piece in cut}.values())
-    with evaluated(model) as device:
+    with evaluating(model) as device:
         for some in batches(cut, tokens):
             batch = batch_of(some).to(device)
             features = model.encode(batch)[model.own_tokens(batch)].to(torch.float16).cpu()
@@ -134,25 +138,23 @@ def embed_residues(model: Any, texts: Sequence[str], tokens: int = BATCH_TOKENS)
     return found
 
 
-def own_longest(model: Any) -> int | None:
-    """Tokens of a text that fit into a model, begin and end not counted; None for any number."""
-    return None if model.longest is None else model.longest - model.vocabulary.around
-
-
-def pieces(model: Any, texts: Sequence[str]) -> list[Piece]:
+def pieces(model: Any, texts: Sequence[str], regions: Sequence[str] = ()) -> list[Piece]:
     """Texts as windows that fit into a model.
 
     Raises:
         UserError: a text that the vocabulary cannot read, with its number.
     """
-    found = []
+    found, vocabulary = [], model.vocabulary
     for number, text in enumerate(texts):
         try:
-            ids = model.vocabulary.token_ids(text)
+            ids = vocabulary.token_ids(text)
         except UserError as error:
             raise UserError(f"sequence {number}: {error}") from error
         for window in windows(len(ids), own_longest(model)):
-            found.append(Piece(number, len(ids), window, model.vocabulary.wrap(ids[window.begin : window.end])))
+            tags = None
+            if regions:
+                tags = tagged(regions[number][window.begin : window.end], vocabulary.before, vocabulary.around)
+            found.append(Piece(number, len(ids), window, vocabulary.wrap(ids[window.begin : window.end]), tags))
     return found
 
 
@@ -172,22 +174,8 @@ def batches(some: list[Piece], tokens: int) -> Iterator[list[Piece]]:
 
 def batch_of(some: Sequence[Piece]) -> Sequences:
     """Pieces as one batch."""
-    return join([piece.ids for piece in some])
-
-
-class evaluated:
-    """A model in evaluation mode for a while; gives its device."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-
-    def __enter__(self) -> torch.device:
-        self.was_training = self.model.training
-        self.model.eval()
-        return next(self.model.parameters()).device
-
-    def __exit__(self, *error: object) -> None:
-        self.model.train(self.was_training)
+    regions = [piece.regions for piece in some if piece.regions is not None]
+    return join([piece.ids for piece in some], regions or None)
 
 
 def untrained(model: Any, seed: int) -> Any:

@@ -28,11 +28,12 @@ from mmbio.config import SequenceFinetuneRecipe, SequencePredictorConfig
 from mmbio.data.labelled import LabelledTokens
 from mmbio.data.sets import LabelledSequences, Task
 from mmbio.data.sources import load
-from mmbio.embedding import own_longest
 from mmbio.models import load_model
 from mmbio.models.predictor import SequencePredictor
 from mmbio.prediction import Scores, score_part, selecting_score
 from mmbio.sequences import Sequences
+from mmbio.takes import check_kind
+from mmbio.windows import own_longest
 
 LOOKED_AT = 4  # sequences that tell which parameters features depend on
 
@@ -111,12 +112,13 @@ def new_predictor(
     """A predictor with a fresh head on a saved model's encoder, which has its weights or (scratch) fresh ones.
 
     Raises:
-        UserError: no pretrained model, or texts that its vocabulary cannot read.
+        UserError: no pretrained model, one of other data than these, or texts that its vocabulary cannot read.
     """
     described = describe(source)
     if described["model"] == SequencePredictor.__name__:
         raise UserError(f"{source}: is fine-tuned already; expected a pretrained model")
     pretrained = load_model(source)
+    check_kind(pretrained, data)
     look = LabelledTokens(data, data.train[:1], pretrained.vocabulary, own_longest(pretrained) or 1022).look(1)
     with torch.no_grad():
         width = (pretrained.encode(look) if data.task == "residues" else pretrained.embed(look)).shape[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -11,22 +12,23 @@ from core.random import generator
 from core.token_masks import TokenMask
 from mmbio.alignments import Alignments
 from mmbio.data.msa import MSAData
-from mmbio.models.msa_transformer import MSATransformer
-from mmbio.perplexity import LMScore
+from mmbio.evaluating import evaluating
+from mmbio.perplexity import LMScore, count_told
+
+if TYPE_CHECKING:
+    from mmbio.models.msa_transformer import MSATransformer
 
 
-@torch.no_grad()
 def score_msa(model: MSATransformer, data: MSAData) -> LMScore:
     """Hide cells as in training, always the same ones, and compare; in evaluation mode, mode restored afterwards."""
-    was_training = model.training
-    model.eval()
-    device = next(model.parameters()).device
-    found = []
-    for batch, mask in hidden_samples(model, data):
-        output = model(batch.to(device), mask.to(device))
-        found.append((output.predictions["lm"].float().cpu(), output.targets["lm"].cpu()))
-    model.train(was_training)
-    return _count(found, len(model.vocabulary))
+
+    def told() -> Iterator[tuple[Tensor, Tensor]]:
+        for batch, mask in hidden_samples(model, data):
+            output = model(batch.to(device), mask.to(device))
+            yield output.predictions["lm"].float().cpu(), output.targets["lm"].cpu()
+
+    with evaluating(model) as device:
+        return count_told(told(), len(model.vocabulary))
 
 
 def score_by_column(model: MSATransformer, data: MSAData) -> LMScore:
@@ -39,7 +41,7 @@ def score_by_column(model: MSATransformer, data: MSAData) -> LMScore:
         chances = (counts + known.float()).clamp(min=1e-9)
         columns = batch.columns[mask.hidden]
         found.append(((chances / chances.sum(1, keepdim=True)).log()[columns], batch.ids[mask.hidden]))
-    return _count(found, size)
+    return count_told(found, size)
 
 
 def hidden_samples(model: MSATransformer, data: MSAData) -> Iterator[tuple[Alignments, TokenMask]]:
@@ -47,14 +49,3 @@ def hidden_samples(model: MSATransformer, data: MSAData) -> Iterator[tuple[Align
     for index in range(len(data)):
         batch = data.collate([data.sample(index, generator(0, index, "held out"))])
         yield batch, model.draw_mask(batch, generator(0, index, "held out mask"))
-
-
-def _count(found: list[tuple[Tensor, Tensor]], size: int) -> LMScore:
-    """Loss and accuracy of logits (M, K) for true ids (M,)."""
-    total, hidden, right = 0.0, torch.zeros(size, dtype=torch.long), torch.zeros(size, dtype=torch.long)
-    for logits, ids in found:
-        total += float(torch.nn.functional.cross_entropy(logits, ids, reduction="sum"))
-        hidden += ids.bincount(minlength=size)
-        right += ids[logits.argmax(-1) == ids].bincount(minlength=size)
-    count = max(int(hidden.sum()), 1)
-    return LMScore(total / count, int(right.sum()) / count, count, hidden.tolist(), right.tolist())

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from core.random import generator
 from mmbio.data.tokens import TokenData
-from mmbio.models.masked_lm import MaskedLM
+from mmbio.evaluating import BATCH_TOKENS, evaluating
 from mmbio.sequences import Sequences
 
-BATCH_TOKENS = 16_384
+if TYPE_CHECKING:
+    from mmbio.models.masked_lm import MaskedLM
 
 
 class LMScore(NamedTuple):
@@ -28,34 +32,54 @@ class LMScore(NamedTuple):
     def perplexity(self) -> float:
         return math.exp(min(self.loss, 700.0))
 
+    def held_out(self) -> dict[str, float]:
+        """What is logged of data that is not trained on; nothing where nothing was hidden."""
+        if not self.tokens:
+            return {}
+        found = {"loss": self.loss, "perplexity": self.perplexity, "accuracy": self.accuracy}
+        return {f"held_out_{name}": value for name, value in found.items()}
 
-@torch.no_grad()
+
 def score_lm(model: MaskedLM, data: TokenData) -> LMScore:
-    """Hide tokens as in training, always the same ones, and compare; in evaluation mode, mode restored afterwards."""
-    was_training = model.training
-    model.eval()
-    device = next(model.parameters()).device
-    size = len(model.vocabulary)
+    """Hide tokens as in training, always the same ones, and compare; in evaluation mode, mode restored afterwards.
+
+    Batches in which nothing can be hidden are left out.
+    """
+
+    def told() -> Iterator[tuple[Tensor, Tensor]]:
+        for batch, draws in batches(data):
+            if bool(model.learns_from(batch).any()):
+                output = model(batch.to(device), model.draw_mask(batch, draws).to(device))
+                yield output.predictions["lm"].float().cpu(), output.targets["lm"].cpu()
+
+    with evaluating(model) as device:
+        return count_told(told(), len(model.vocabulary))
+
+
+def count_told(found: Iterable[tuple[Tensor, Tensor]], size: int) -> LMScore:
+    """Loss and accuracy of logits (M, K) for true ids (M,), batch by batch.
+
+    Args:
+        size: K.
+    """
     total, hidden, right = 0.0, torch.zeros(size, dtype=torch.long), torch.zeros(size, dtype=torch.long)
-    for batch, draws in batches(data):
-        output = model(batch.to(device), model.draw_mask(batch, draws).to(device))
-        logits, ids = output.predictions["lm"].float().cpu(), output.targets["lm"].cpu()
-        total += float(torch.nn.functional.cross_entropy(logits, ids, reduction="sum"))
+    for logits, ids in found:
+        total += float(F.cross_entropy(logits, ids, reduction="sum"))
         hidden += ids.bincount(minlength=size)
         right += ids[logits.argmax(-1) == ids].bincount(minlength=size)
-    model.train(was_training)
-    count = max(int(hidden.sum()), 1)
-    return LMScore(total / count, int(right.sum()) / count, count, hidden.tolist(), right.tolist())
+    count = int(hidden.sum())
+    return LMScore(total / max(count, 1), int(right.sum()) / max(count, 1), count, hidden.tolist(), right.tolist())
 
 
-def batches(data: TokenData) -> list[tuple[Sequences, list[torch.Generator]]]:
-    """All samples in batches of about :data:`BATCH_TOKENS` tokens, each with the generators of its masks."""
-    found, some, tokens = [], [], 0
+def batches(data: TokenData) -> Iterator[tuple[Sequences, list[torch.Generator]]]:
+    """All samples in batches of about :data:`~mmbio.evaluating.BATCH_TOKENS` tokens, each with the generators of its masks."""
+    some: list[int] = []
+    tokens = 0
+    lengths = data.lengths
     for index in range(len(data)):
         some.append(index)
-        tokens += int(data.lengths[index])
+        tokens += int(lengths[index])
         if tokens >= BATCH_TOKENS or index + 1 == len(data):
             samples = [data.sample(i, generator(0, i, "held out")) for i in some]
-            found.append((data.collate(samples), [generator(0, i, "held out mask") for i in some]))
+            yield data.collate(samples), [generator(0, i, "held out mask") for i in some]
             some, tokens = [], 0
-    return found

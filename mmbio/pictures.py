@@ -14,9 +14,12 @@ from core.random import generator
 from core.reporting.page import Page
 from core.reporting.palette import INK
 from core.reporting.png import new_figure, save_png
+from mmbio.data.sets import SequenceSet
 from mmbio.data.tokens import TokenData
+from mmbio.embedding import Piece, batch_of, pieces
 from mmbio.models.masked_lm import MaskedLM
 from mmbio.sequences import join
+from mmbio.takes import check_kind
 
 WIDTH = 60  # tokens a line of the picture
 RIGHT, WRONG, OUT_OF_SIGHT = "#009e73", "#d55e00", "#8a939b"
@@ -36,7 +39,11 @@ Row = tuple[str, list[Guess]]
 
 
 def guesses(model: MaskedLM, ids: Tensor, draws: torch.Generator, regions: Tensor | None = None) -> list[Guess]:
-    """Hide tokens of one sequence as in training and let the model name them; begin and end are left out."""
+    """Hide tokens of one sequence as in training and let the model name them; begin and end are left out.
+
+    Raises:
+        UserError: nothing in it may be hidden.
+    """
     batch = join([ids], None if regions is None else [regions])
     device = next(model.parameters()).device
     mask = model.draw_mask(batch, [draws])
@@ -54,30 +61,66 @@ def guesses(model: MaskedLM, ids: Tensor, draws: torch.Generator, regions: Tenso
     return [guess for guess in found if guess.token not in around]
 
 
-def reconstruct_texts(model: MaskedLM, texts: Sequence[tuple[str, str]], seed: int) -> list[Row]:
-    """(name, text) pairs as rows of guesses.
+def reconstruct_texts(
+    model: MaskedLM, data: SequenceSet, chosen: Sequence[int], seed: int, begin: int = 0
+) -> list[Row]:
+    """Some sequences of a set as rows of guesses; of one longer than the model's positions window by window.
+
+    Args:
+        begin: number of the first of them, of which the masks are a function.
 
     Raises:
-        UserError: a text that the model's vocabulary cannot read, or that is longer than its positions.
+        UserError: proteins for a model of molecules or the other way round, a text that the vocabulary cannot read, or one
+            of which nothing may be hidden.
     """
-    rows = []
-    for number, (name, text) in enumerate(texts):
+    check_kind(model, data)
+    rows: list[Row] = []
+    for number in chosen:
+        name = data.names[number] if data.names else f"{data.name}, {number}"
         try:
-            ids = model.vocabulary.encode(text)
+            regions = [data.regions[number]] if data.regions else []
+            cut = pieces(model, [data.texts[number]], regions)
+            rows.append((name, windowed_guesses(model, cut, generator(seed, begin + len(rows), "reconstruct"))))
         except UserError as error:
             raise UserError(f"{name}: {error}") from error
-        rows.append((name, guesses(model, ids, generator(seed, number, "reconstruct"))))
     return rows
 
 
+def windowed_guesses(model: MaskedLM, cut: Sequence[Piece], draws: torch.Generator) -> list[Guess]:
+    """Guesses of one sequence, each token from the window that speaks for it; of a window in which nothing may be hidden
+    all is shown as seen.
+
+    Raises:
+        UserError: nothing may be hidden in any.
+    """
+    can_hide = model.learns_from(batch_of(cut)).tolist()
+    found: list[Guess] = []
+    for piece, can in zip(cut, can_hide, strict=True):
+        begin, end, first, last = piece.window
+        if can or not any(can_hide):  # a mask of nothing is an error that says why
+            row = guesses(model, piece.ids, draws, piece.regions)
+        else:
+            before = model.vocabulary.before
+            row = [
+                Guess(model.vocabulary.tokens[i], False, "", 1.0)
+                for i in piece.ids[before : before + end - begin].tolist()
+            ]
+        found += row[first - begin : last - begin]
+    return found
+
+
 def held_out_rows(model: Any, data: TokenData, count: int) -> list[Row]:
-    """The first sequences of a set as rows of guesses."""
-    rows = []
-    for index in range(min(count, len(data))):
+    """The first sequences of a set as rows of guesses; without windows in which nothing may be hidden."""
+    rows: list[Row] = []
+    for index in range(len(data)):
         sample = data.sample(index, generator(0, index, "shown"))
+        if not bool(model.learns_from(data.collate([sample])).any()):
+            continue
         place = data.chosen[index]
         name = data.data.names[place] if data.data.names else f"sequence {place}"
         rows.append((name, guesses(model, sample.ids, generator(0, index, "shown mask"), sample.regions)))
+        if len(rows) == count:
+            break
     return rows
 
 

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from core.evaluation.metrics import accuracy, mean_class_accuracy, rmse, roc_auc, spearman
 from mmbio.data.sets import LabelledSequences
-from mmbio.embedding import BATCH_TOKENS, batch_of, batches, evaluated, pieces
+from mmbio.embedding import batch_of, batches, pieces
+from mmbio.evaluating import BATCH_TOKENS, evaluating
 from mmbio.models.predictor import SequencePredictor
 from mmbio.residue_probe import residue_scores
 
 Scores = dict[str, float]
 
 
-@torch.no_grad()
 def predict(model: SequencePredictor, texts: Sequence[str], tokens: int = BATCH_TOKENS) -> list[NDArray[np.float32]]:
     """Predictions for each sequence, in evaluation mode: (K,) chances of classes, chances of yes, or values in their units;
     for residues (L, K) chances of classes.
@@ -27,12 +27,12 @@ def predict(model: SequencePredictor, texts: Sequence[str], tokens: int = BATCH_
     Raises:
         UserError: a text that the vocabulary cannot read.
     """
-    cut = pieces(model, texts)
+    cut = pieces(model, texts)  # labelled data has no regions
     outputs = len(model.config.classes)
     residues = model.config.task == "residues"
     sizes = {piece.sequence: piece.whole for piece in cut}
     found = [np.zeros((size, outputs) if residues else outputs, np.float32) for size in sizes.values()]
-    with evaluated(model) as device:
+    with evaluating(model) as device:
         for some in batches(cut, tokens):
             said = model.in_units(model(batch_of(some).to(device))).cpu()
             lengths = [piece.window.end - piece.window.begin if residues else 1 for piece in some]

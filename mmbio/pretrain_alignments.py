@@ -9,6 +9,7 @@ from typing import Any
 from core.errors import UserError
 from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
+from mmbio.alignments import Alignments
 from mmbio.config import MSATransformerRecipe
 from mmbio.data.msa import MSAData, MSASet, split_alignments
 from mmbio.data.sources import load
@@ -45,12 +46,10 @@ def pretrain_alignments(
         def after_epoch(epoch: int) -> dict[str, float] | None:
             if not len(looked_at) or (epoch % recipe.msa.every and epoch != recipe.train.epochs):
                 return None
-            score = score_msa(model, looked_at)
-            return {
-                "held_out_loss": score.loss,
-                "held_out_perplexity": score.perplexity,
-                "held_out_accuracy": score.accuracy,
-            }
+            return model.held_out_scores(looked_at)
+
+        def count_own(batch: Alignments) -> int:
+            return len(batch.ids) - model.vocabulary.before * sum(rows for rows, _ in batch.shapes)
 
         sizes = [[len(a), len(a.rows[0])] for a in given.alignments[:100]]
         said = {"data": {"source": recipe.data, "alignments": len(given), "held_out": len(held), "shapes": sizes}}
@@ -60,7 +59,7 @@ def pretrain_alignments(
             masked_step(model),
             said,
             after_epoch=after_epoch,
-            counted=("cells", lambda batch: len(batch.ids)),
+            counted=("cells", count_own),
         )
 
     outcome = run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
@@ -68,5 +67,7 @@ def pretrain_alignments(
     if outcome.main and not finished_before:
         model = load_model(folder.path)
         shown = samples(model, held or train)
-        write_alignment_report(folder, model, score_msa(model, shown), score_by_column(model, shown))
+        why = "that were not trained on" if held else "that were trained on, since none were held out"
+        what = f"{len(shown)} alignments {why}"
+        write_alignment_report(folder, model, score_msa(model, shown), score_by_column(model, shown), what)
     return outcome

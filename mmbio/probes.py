@@ -19,7 +19,10 @@ ALPHAS = (1e5, 1e4, 1e3, 1e2, 1e1, 1.0, 1e-1, 1e-2)
 C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Of logistic regression on standardised features, the strongest penalty first."""
 
-Floats = NDArray[np.floating]
+ROWS = 4_096
+"""Rows of features that are float64 at a time."""
+
+Floats = NDArray[np.floating | np.integer]
 
 
 def probe_classes(features: Floats, data: LabelledSequences, method: str, seed: int) -> dict[str, float]:
@@ -33,7 +36,11 @@ def probe_classes(features: Floats, data: LabelledSequences, method: str, seed: 
         UserError: features that are not finite, a training part of one class.
     """
     labels = np.asarray(data.labels)
-    parts = [array[part] for part in (data.train, data.test, data.validation) for array in (features, labels)]
+    parts = [
+        array[part]
+        for part in (data.train, data.test, data.validation)
+        for array in (np.asarray(features, np.float32), labels)
+    ]
     found = METHODS[method](ProbeData(*parts), seed)
     return {"accuracy": found.accuracy, "mean class accuracy": found.mean_class_accuracy}
 
@@ -123,14 +130,26 @@ def _logistic(x: Floats, y: Floats, train: NDArray, asked: NDArray, c: float) ->
 def standardised(features: Floats, data: LabelledSequences) -> Floats:
     """Features with mean 0 and deviation 1 over the training part, in float32, without those that are constant there.
 
+    Computed in float64, :data:`ROWS` rows at a time, so that beside the features and the result little memory is needed.
+
+    Args:
+        features: (N, C), of any number type.
+
     Raises:
         UserError: NaN or infinite features.
     """
-    if not np.isfinite(features).all():
+    parts = np.array_split(np.arange(len(features)), -(-len(features) // ROWS))
+    if not all(np.isfinite(features[some]).all() for some in parts):
         raise UserError(f"{data.name}: features that are NaN or infinite; expected finite ones")
-    mean, deviation = (getattr(features[data.train].astype(np.float64), what)(0) for what in ("mean", "std"))
+    train = np.array_split(data.train, -(-len(data.train) // ROWS))
+    mean = sum(features[some].sum(0, dtype=np.float64) for some in train) / len(data.train)
+    squares = sum(np.square(features[some] - mean).sum(0) for some in train)
+    deviation = np.sqrt(squares / len(data.train))
     kept = deviation > 1e-6
-    return ((features[:, kept] - mean[kept]) / deviation[kept]).astype(np.float32)
+    found = np.empty((len(features), int(kept.sum())), np.float32)
+    for some in parts:
+        found[some] = (features[some][:, kept] - mean[kept]) / deviation[kept]
+    return found
 
 
 def _known(y: Floats, part: NDArray[np.integer], name: str, data: LabelledSequences) -> NDArray[np.integer]:

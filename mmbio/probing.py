@@ -20,15 +20,17 @@ from mmbio.data.sets import AntibodySet, LabelledSequences, SequenceSet
 from mmbio.data.structures import StructureSet
 from mmbio.data.tokens import TokenData
 from mmbio.data.variants import VariantSet
-from mmbio.embedding import embed_residues, embed_sequences, own_longest, untrained
-from mmbio.models.masked_lm import MaskedLM
+from mmbio.embedding import embed_residues, embed_sequences, untrained
 from mmbio.msa_score import score_by_column, score_msa
 from mmbio.perplexity import LMScore, score_lm
 from mmbio.probes import probe_binary, probe_classes, probe_values
 from mmbio.raw_features import WindowOneHot, raw_features
 from mmbio.recovery import KINDS, recover, recover_by_place
 from mmbio.residue_probe import Features, probe_residues
+from mmbio.takes import check_kind, check_maps, check_names_hidden, name_of
+from mmbio.texts import token_data
 from mmbio.variants import variant_rows
+from mmbio.windows import own_longest
 
 CLASS_METHODS = ("logistic", "linear_svm", "knn")
 
@@ -42,11 +44,14 @@ class ProbeRow(NamedTuple):
 
 
 class ProbeSettings(NamedTuple):
-    """How models are evaluated: beside controls or alone, by which probes (classes), and the probe of residues."""
+    """How models are evaluated: beside controls or alone, by which probes (classes), the probe of residues, and how sequences
+    and alignments whose tokens are hidden are cut."""
 
     controls: bool = True
     methods: tuple[str, ...] = ()
     residues: ResidueProbeConfig = ResidueProbeConfig()
+    text: TextConfig = TextConfig()
+    msa: MSADataConfig = MSADataConfig()
 
 
 DEFAULTS = ProbeSettings()
@@ -55,24 +60,29 @@ Evaluation = Callable[[Sequence[Any], Any, ProbeSettings], list[ProbeRow]]
 """Called with models, one a pretraining seed, data and settings."""
 
 
-def evaluation_of(data: Any) -> Evaluation:
+def evaluation_of(data: Any, models: Sequence[Any] = ()) -> Evaluation:
     """How models are evaluated on what :func:`~mmbio.data.sources.load` gave, by its type.
 
+    Args:
+        models: that are to be evaluated.
+
     Raises:
-        UserError: nothing evaluates such data.
+        UserError: nothing evaluates such data, or one of the models does not read it or cannot say what is asked.
     """
-    if isinstance(data, LabelledSequences):
-        return probe_residue_rows if data.task == "residues" else probe_sequence_rows
-    if isinstance(data, SequenceSet):
-        return perplexity_rows
-    if isinstance(data, StructureSet):
-        return probe_contact_rows
-    if isinstance(data, VariantSet):
-        return probe_variant_rows
-    if isinstance(data, AntibodySet):
-        return probe_recovery_rows
-    if isinstance(data, MSASet):
-        return probe_alignment_rows
+    for kind, evaluation, check in (
+        (LabelledSequences, probe_labelled_rows, None),
+        (SequenceSet, perplexity_rows, check_names_hidden),
+        (StructureSet, probe_contact_rows, check_maps),
+        (VariantSet, probe_variant_rows, check_names_hidden),
+        (AntibodySet, probe_recovery_rows, check_names_hidden),
+        (MSASet, probe_alignment_rows, check_names_hidden),
+    ):
+        if isinstance(data, kind):
+            for model in models:
+                check_kind(model, data)
+                if check is not None:
+                    check(model, name_of(data))
+            return evaluation
     raise UserError(f"{type(data).__name__}: no models are evaluated on such data")
 
 
@@ -87,7 +97,7 @@ def probe_rows(models: Sequence[Any], data: Any, settings: ProbeSettings = DEFAU
         if method not in known:
             choices = f"expected some of {', '.join(known)}" if known else "probes are chosen for classes only"
             raise UserError(f"probe {method!r}: not one for this data; {choices}")
-    return evaluation_of(data)(models, data, settings)
+    return evaluation_of(data, models)(models, data, settings)
 
 
 def subjects(models: Sequence[Any], controls: bool) -> list[tuple[str, list[Any]]]:
@@ -96,6 +106,14 @@ def subjects(models: Sequence[Any], controls: bool) -> list[tuple[str, list[Any]
     if controls:
         found.append(("untrained", [untrained(models[0], seed) for seed in range(len(models))]))
     return found
+
+
+def probe_labelled_rows(
+    models: Sequence[Any], data: LabelledSequences, settings: ProbeSettings = DEFAULTS
+) -> list[ProbeRow]:
+    """Probes of features of residues or of whole sequences, as the labels are."""
+    probe = probe_residue_rows if data.task == "residues" else probe_sequence_rows
+    return probe(models, data, settings)
 
 
 def probe_sequence_rows(
@@ -156,18 +174,11 @@ def perplexity_rows(models: Sequence[Any], data: SequenceSet, settings: ProbeSet
     Masks are those of training, always the same ones. The control beside the untrained network is the frequencies of the
     hidden tokens themselves, which no table of frequencies can beat.
     """
-    for model in models:
-        if not isinstance(model, MaskedLM):
-            raise UserError(
-                f"{data.name}: sequences without labels, and a {type(model).__name__} names no hidden tokens; expected "
-                "labelled data, or a masked language model"
-            )
     rows = []
     found: list[LMScore] = []
     for name, some in subjects(models, settings.controls):
-        found = [score_lm(model, _tokens(model, data)) for model in some]
-        scores = [{"perplexity": s.perplexity, "accuracy": s.accuracy} for s in found]
-        rows.append(_row(name, "hidden tokens", scores))
+        found = [score_lm(model, _tokens(model, data, settings.text.longest)) for model in some]
+        rows.append(_row(name, "hidden tokens", [_told(score) for score in found]))
     if settings.controls:
         rows.append(_row("frequencies", "hidden tokens", [frequencies(found[0])]))
     return rows
@@ -213,15 +224,11 @@ def probe_recovery_rows(models: Sequence[Any], data: AntibodySet, settings: Prob
 
 def probe_alignment_rows(models: Sequence[Any], data: MSASet, settings: ProbeSettings = DEFAULTS) -> list[ProbeRow]:
     """How well hidden cells of alignments are told; the control is how often each residue is in the column."""
-    depth, width = MSADataConfig().depth, MSADataConfig().width
-    samples = MSAData(data, range(len(data)), models[0].vocabulary, depth, width)
+    samples = MSAData(data, range(len(data)), models[0].vocabulary, settings.msa.depth, settings.msa.width)
     found = [(name, [score_msa(m, samples) for m in some]) for name, some in subjects(models, settings.controls)]
     if settings.controls:
         found.append(("frequencies of the column", [score_by_column(models[0], samples)]))
-    return [
-        _row(name, "hidden cells", [{"perplexity": s.perplexity, "accuracy": s.accuracy} for s in some])
-        for name, some in found
-    ]
+    return [_row(name, "hidden cells", [_told(score) for score in some]) for name, some in found]
 
 
 def frequencies(score: LMScore) -> dict[str, float]:
@@ -230,10 +237,15 @@ def frequencies(score: LMScore) -> dict[str, float]:
     return {"perplexity": math.exp(float(-(shares * np.log(shares)).sum())), "accuracy": float(shares.max())}
 
 
-def _tokens(model: Any, data: SequenceSet) -> TokenData:
-    longest = own_longest(model)
-    longest = TextConfig().longest if longest is None else min(longest, TextConfig().longest)
-    return TokenData(data, data.held_out or range(len(data)), model.vocabulary, longest)
+def _tokens(model: Any, data: SequenceSet, longest: int) -> TokenData:
+    found = token_data(model, data, data.held_out or range(len(data)), min(longest, own_longest(model) or longest))
+    if not len(found):
+        raise UserError(f"{data.name}: no sequence of which masks may hide something")
+    return found
+
+
+def _told(score: LMScore) -> dict[str, float]:
+    return {"perplexity": score.perplexity, "accuracy": score.accuracy}
 
 
 def _row(subject: str, probe: str, scores: Sequence[dict[str, float]]) -> ProbeRow:

@@ -20,14 +20,14 @@ WINDOW = 17
 """Residues that a window shows, half of them before and behind; as the bar for secondary structure has it."""
 
 
-def raw_features(data: LabelledSequences, vocabulary: Vocabulary) -> dict[str, NDArray[np.float32]]:
-    """Features of sequences without a model, by name: each (N, C).
+def raw_features(data: LabelledSequences, vocabulary: Vocabulary) -> dict[str, NDArray]:
+    """Features of sequences without a model, by name: each (N, C), float32 or (fingerprints) uint8.
 
     Proteins: shares of the letters; where all are of one length (variants of a protein) also a one-hot vector of the
     letters that change. Molecules: numbers of the tokens; circular fingerprints where rdkit is installed.
     """
     if data.kind == "molecule":
-        found = {"token counts": token_counts(data.texts, vocabulary)}
+        found: dict[str, NDArray] = {"token counts": token_counts(data.texts, vocabulary)}
         prints = fingerprints(data.texts)
         return found if prints is None else {**found, "ECFP4": prints}
     found = {"composition": composition(data.texts)}
@@ -60,15 +60,13 @@ def token_counts(texts: Sequence[str], vocabulary: Vocabulary) -> NDArray[np.flo
     )
 
 
-def fingerprints(texts: Sequence[str]) -> NDArray[np.float32] | None:
+def fingerprints(texts: Sequence[str]) -> NDArray[np.uint8] | None:
     """Morgan fingerprints of radius 2 in 2,048 bits: (N, 2048); None where rdkit is not installed."""
     if find_spec("rdkit") is None:
         return None
-    try:
-        from mmbio.molecules.fingerprints import morgan_fingerprints
-    except ImportError:
-        return None
-    return np.asarray(morgan_fingerprints(list(texts), bits=2048, radius=2), dtype=np.float32)
+    from mmbio.molecules.fingerprints import morgan_fingerprints
+
+    return morgan_fingerprints(texts, bits=2048, radius=2)
 
 
 class WindowOneHot:

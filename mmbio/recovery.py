@@ -9,15 +9,16 @@ from itertools import groupby
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from core.masking import count_hidden, counted_mask_packed
 from core.random import generator
 from core.token_masks import given_tokens
 from mmbio.data.sets import SequenceSet
+from mmbio.evaluating import evaluating
 from mmbio.models.masked_lm import MaskedLM
 from mmbio.proteins.alphabet import STANDARD
-from mmbio.sequences import join
+from mmbio.sequences import join, tagged
+from mmbio.windows import own_longest
 
 KINDS = ("CDR-H1", "CDR-H2", "CDR-H3", "50 % of CDRs", "15 % of framework", "15 % of all")
 """What is hidden: all residues of a loop, or a share of residues, the same ones for every model."""
@@ -53,7 +54,6 @@ def hidden_places(regions: str, kind: str, index: int) -> list[int]:
     return [usable[i] for i in chosen.tolist()]
 
 
-@torch.no_grad()
 def recover(model: MaskedLM, data: SequenceSet, chosen: Sequence[int]) -> dict[str, Recovery]:
     """Hide, let the model name, count; every hidden residue is the mask token.
 
@@ -64,13 +64,9 @@ def recover(model: MaskedLM, data: SequenceSet, chosen: Sequence[int]) -> dict[s
         data: chains with regions.
         chosen: those that are looked at.
     """
-    was_training = model.training
-    model.eval()
-    longest = None if model.longest is None else model.longest - model.vocabulary.around
-    windows = {i: window(data.texts[i], data.regions[i], longest) for i in chosen}
-    found = {kind: _recover(model, windows, kind) for kind in KINDS}
-    model.train(was_training)
-    return found
+    windows = {i: window(data.texts[i], data.regions[i], own_longest(model)) for i in chosen}
+    with evaluating(model) as device:
+        return {kind: _recover(model, windows, kind, device) for kind in KINDS}
 
 
 def window(text: str, regions: str, longest: int | None) -> tuple[str, str]:
@@ -82,8 +78,8 @@ def window(text: str, regions: str, longest: int | None) -> tuple[str, str]:
     return text[end - longest : end], regions[end - longest : end]
 
 
-def _recover(model: MaskedLM, windows: Mapping[int, tuple[str, str]], kind: str) -> Recovery:
-    device, vocabulary = next(model.parameters()).device, model.vocabulary
+def _recover(model: MaskedLM, windows: Mapping[int, tuple[str, str]], kind: str, device: torch.device) -> Recovery:
+    vocabulary = model.vocabulary
     letters = torch.tensor([vocabulary.ids[letter] for letter in STANDARD], device=device)
     residues, right, surprise = 0, 0, 0.0
     order = sorted(windows, key=lambda i: len(windows[i][0]))
@@ -93,7 +89,7 @@ def _recover(model: MaskedLM, windows: Mapping[int, tuple[str, str]], kind: str)
             text, digits = windows[index]
             places = [p for p in hidden_places(digits, kind, index) if text[p] in STANDARD]
             ids.append(vocabulary.encode(text))
-            regions.append(_around(torch.tensor([int(d) for d in digits]), ids[-1], vocabulary.before))
+            regions.append(tagged(digits, vocabulary.before, vocabulary.around))
             hidden.append(torch.zeros(len(ids[-1]), dtype=torch.bool))
             hidden[-1][[place + vocabulary.before for place in places]] = True
         packed = torch.cat(hidden)
@@ -107,13 +103,6 @@ def _recover(model: MaskedLM, windows: Mapping[int, tuple[str, str]], kind: str)
         right += int((logits.argmax(1) == true).sum())
         residues += len(true)
     return Recovery(residues, right, surprise)
-
-
-def _around(values: Tensor, like: Tensor, before: int) -> Tensor:
-    """Values of a text's tokens with zeros where begin and end stand."""
-    whole = torch.zeros_like(like)
-    whole[before : before + len(values)] = values
-    return whole
 
 
 def places_of(regions: str) -> list[tuple[str, int]]:

@@ -25,30 +25,32 @@ SHOWN_POINTS = 800  # in the picture of features
 MOST_TOKENS = 40  # lines of the table of tokens
 
 
-def write_report(folder: RunFolder, model: Any, data: TokenData) -> Path:
+def write_report(folder: RunFolder, model: Any, data: TokenData, what: str) -> Path:
     """Write ``report.html`` with ``curves.png`` and, for language models, ``predictions.png`` into a run folder.
 
     Args:
         model: what the run trained.
-        data: sequences that were held out.
+        data: sequences that are looked at.
+        what: how many these are, and whether they were trained on.
     """
     page = Page(f"{type(model).__name__}: {folder.path.resolve().name}")
     add_training(page, folder)
     if isinstance(model, MaskedLM):
-        add_predictions(page, folder, model, data)
+        add_predictions(page, folder, model, data, what)
     return end_with_settings(page, folder)
 
 
-def write_alignment_report(folder: RunFolder, model: Any, score: LMScore, control: LMScore) -> Path:
+def write_alignment_report(folder: RunFolder, model: Any, score: LMScore, control: LMScore, what: str) -> Path:
     """The same for a model of alignments.
 
     Args:
-        score: of the model on what was held out.
+        score: of the model.
         control: of the columns' own frequencies on the same cells.
+        what: how many alignments these are of, and whether they were trained on.
     """
     page = Page(f"{type(model).__name__}: {folder.path.resolve().name}")
     add_training(page, folder)
-    add_tokens(page, score, model.vocabulary, "alignments that were looked at")
+    add_tokens(page, score, model.vocabulary, what)
     rows = [(name, s.perplexity, s.accuracy) for name, s in (("model", score), ("frequencies of the column", control))]
     page.add_table(Table(("told by", "perplexity", "accuracy"), rows), "The same hidden cells.")
     return end_with_settings(page, folder)
@@ -68,11 +70,11 @@ def end_with_settings(page: Page, folder: RunFolder) -> Path:
     return page.write(folder.path / "report.html")
 
 
-def add_predictions(page: Page, folder: RunFolder, model: MaskedLM, data: TokenData) -> None:
+def add_predictions(page: Page, folder: RunFolder, model: MaskedLM, data: TokenData, what: str) -> None:
     """What a language model tells right, by token, and sequences with its predictions."""
     if not len(data):
         return
-    add_tokens(page, score_lm(model, data), model.vocabulary, f"{len(data)} sequences that were not trained on")
+    add_tokens(page, score_lm(model, data), model.vocabulary, what)
     page.add_heading("Predictions")
     page.add_image(
         plot_rows(held_out_rows(model, data, SHOWN), folder.path / "predictions.png"),
@@ -81,7 +83,9 @@ def add_predictions(page: Page, folder: RunFolder, model: MaskedLM, data: TokenD
 
 
 def add_tokens(page: Page, score: LMScore, vocabulary: Vocabulary, what: str) -> None:
-    """A table of tokens, and the scores over all of them."""
+    """A table of tokens, and the scores over all of them; nothing where none were hidden."""
+    if not score.tokens:
+        return
     page.add_heading("Hidden tokens")
     page.add_table(
         token_table(score, vocabulary),

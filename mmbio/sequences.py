@@ -64,6 +64,17 @@ class Sequences:
         return list(self.ids.split(self.lengths.tolist()))
 
 
+def tagged(digits: str, before: int, around: int) -> Tensor:
+    """Regions of a text's tokens, a digit each, with 0 for begin and end: (L + around,) int8.
+
+    Args:
+        before, around: tokens in front of the text, and all that are put around it.
+    """
+    found = torch.zeros(len(digits) + around, dtype=torch.int8)
+    found[before : before + len(digits)] = torch.tensor([int(digit) for digit in digits], dtype=torch.int8)
+    return found
+
+
 def join(sequences: Sequence[Tensor], regions: Sequence[Tensor] | None = None) -> Sequences:
     """Sequences as one batch: (L_i,) int64 each, with their regions if they have some."""
     lengths = torch.tensor([len(ids) for ids in sequences])

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -14,13 +13,14 @@ from core.errors import UserError
 from core.evaluation.metrics import MeanStd, mean_std, spearman
 from mmbio.data.variants import VariantSet
 from mmbio.embedding import untrained
+from mmbio.evaluating import BATCH_TOKENS, evaluating
 from mmbio.models.masked_lm import MaskedLM
 from mmbio.proteins.blosum import blosum62
 from mmbio.sequences import join
+from mmbio.windows import own_longest
 
 Method = Literal["masked", "wild_type"]
 METHODS: tuple[Method, ...] = ("masked", "wild_type")
-BATCH_TOKENS = 16_384
 
 
 def score_variants(model: MaskedLM, data: VariantSet, method: Method = "masked") -> NDArray[np.float64]:
@@ -46,7 +46,6 @@ def score_variants(model: MaskedLM, data: VariantSet, method: Method = "masked")
     )
 
 
-@torch.no_grad()
 def expected(model: MaskedLM, text: str, places: Sequence[int], method: Method) -> list[Tensor]:
     """Log-chances (K,) of all tokens in given places of a protein, float32 on the CPU.
 
@@ -54,11 +53,8 @@ def expected(model: MaskedLM, text: str, places: Sequence[int], method: Method) 
     """
     vocabulary = model.vocabulary
     letters = vocabulary.token_ids(text)
-    most = len(letters) if model.longest is None else min(len(letters), model.longest - vocabulary.around)
-    device = next(model.parameters()).device
+    most = min(len(letters), own_longest(model) or len(letters))
     begins = [min(max(place - most // 2, 0), len(letters) - most) for place in places]
-    was_training = model.training
-    model.eval()
     rows: list[Tensor] = []
     size = max(BATCH_TOKENS // (most + vocabulary.around), 1)
     if method == "wild_type":
@@ -76,12 +72,12 @@ def expected(model: MaskedLM, text: str, places: Sequence[int], method: Method) 
             wanted[windows.index(begin)].append(place)
     else:
         wanted = [[place] for place in places]
-    for first in range(0, len(read), size):
-        batch = join(read[first : first + size])
-        logits = model.logits(batch.to(device)).float().log_softmax(-1).cpu().split(batch.lengths.tolist())
-        for row, begin, some in zip(logits, windows[first:], wanted[first:], strict=False):
-            rows += [row[vocabulary.before + place - begin] for place in some]
-    model.train(was_training)
+    with evaluating(model) as device:
+        for first in range(0, len(read), size):
+            batch = join(read[first : first + size])
+            logits = model.logits(batch.to(device)).float().log_softmax(-1).cpu().split(batch.lengths.tolist())
+            for row, begin, some in zip(logits, windows[first:], wanted[first:], strict=False):
+                rows += [row[vocabulary.before + place - begin] for place in some]
     return rows
 
 

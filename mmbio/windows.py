@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Window(NamedTuple):
@@ -12,6 +12,11 @@ class Window(NamedTuple):
     end: int
     first: int
     last: int
+
+
+def own_longest(model: Any) -> int | None:
+    """Tokens of a text that fit into a model, begin and end not counted; None for any number."""
+    return None if model.longest is None else model.longest - model.vocabulary.around
 
 
 def windows(length: int, longest: int | None) -> list[Window]:

@@ -64,12 +64,12 @@ def _demo(base: Path, seeds: range, say: Say) -> None:
     page.add_heading("Molecules: predictions")
     page.add_image(_molecules(models[0], labelled, base / "molecules.png"), _COLOURS)
     add_training(page, RunFolder(runs[0]))
-    add_predictions(page, RunFolder(runs[0]), models[0], _shown(models[0], labelled))
+    add_predictions(page, RunFolder(runs[0]), models[0], *_shown(models[0], labelled))
 
     (run,), (model,) = _pretrained("demo_proteins", base / "proteins", range(seeds[0], seeds[0] + 1), say)
     page.add_heading("Proteins of one bacterium")
     add_training(page, RunFolder(run))
-    add_predictions(page, RunFolder(run), model, _shown(model, proteins))
+    add_predictions(page, RunFolder(run), model, *_shown(model, proteins))
     report = page.write(base / "report.html")
     say(f"done. Look at {report} and {base / 'molecules.png'}")
 
@@ -119,20 +119,23 @@ def _property_probes(models: list[Any], labelled: Any) -> Any:
     return Table(("features", *labelled.classes), rows)
 
 
-def _shown(model: Any, data: Any) -> Any:
-    """What a model was not trained on, as it takes it."""
+def _shown(model: Any, data: Any) -> tuple[Any, str]:
+    """What a model was not trained on, as it takes it, and what to call it."""
     from mmbio.config import TextConfig
     from mmbio.data.sets import trained_on
-    from mmbio.data.tokens import TokenData, split_held_out
+    from mmbio.data.tokens import split_held_out
+    from mmbio.texts import token_data
 
     texts = trained_on(data)
-    return TokenData(texts, split_held_out(texts, TextConfig())[1], model.vocabulary, 256)
+    shown = token_data(model, texts, split_held_out(texts, TextConfig())[1], 256)
+    return shown, f"{len(shown)} sequences that were not trained on"
 
 
 def _molecules(model: Any, labelled: Any, path: Path) -> Path:
+    from mmbio.data.sets import SequenceSet
     from mmbio.molecules.drawing import draw_molecules
     from mmbio.pictures import reconstruct_texts
 
-    middle = [text for text in (labelled.texts[i] for i in labelled.test) if 12 <= len(text) <= 40][:3]
-    rows = reconstruct_texts(model, [(text, text) for text in middle], seed=0)
+    middle = tuple([text for text in (labelled.texts[i] for i in labelled.test) if 12 <= len(text) <= 40][:3])
+    rows = reconstruct_texts(model, SequenceSet(labelled.name, "molecule", middle, middle), range(len(middle)), seed=0)
     return draw_molecules([row for _, row in rows], path)

@@ -34,21 +34,21 @@ def embed(
     """Write the features of all sequences of some inputs.
 
     Raises:
-        UserError: inputs that cannot be read, a text that the model cannot read, or a file that cannot be written.
+        UserError: inputs that cannot be read, data that the model does not read, or a file that cannot be written.
     """
     from mmbio.embedding import embed_residues, embed_sequences
     from mmbio.runs import load_model_on
 
     if not Path(out).resolve().parent.is_dir():
         raise UserError(f"--out {out}: its folder does not exist")
-    texts, names = read_inputs(inputs)
     model = load_model_on(run, device)
+    texts, names, regions = read_inputs(inputs, model)
     arrays: dict[str, Any] = {"names": np.array(names, dtype=np.str_)}
     if residues:
-        found = embed_residues(model, texts)
+        found = embed_residues(model, texts, regions=regions)
         arrays |= {"embeddings": np.asarray(found.x), "offsets": found.offsets}
     else:
-        arrays["embeddings"] = embed_sequences(model, texts)
+        arrays["embeddings"] = embed_sequences(model, texts, regions=regions)
     content = io.BytesIO()
     np.savez(content, **arrays)
     try:
@@ -58,22 +58,31 @@ def embed(
     print(f"{out}: {arrays['embeddings'].shape[0]} x {arrays['embeddings'].shape[1]}")
 
 
-def read_inputs(inputs: list[str]) -> tuple[list[str], list[str]]:
-    """Sequences and their names, of source words and of FASTA files; a sequence without a name has its number.
+def read_inputs(inputs: list[str], model: Any) -> tuple[list[str], list[str], list[str]]:
+    """Sequences, their names and their regions, of source words and of FASTA files.
+
+    A sequence without a name has its number. Where none has regions there are none at all; else those without are in none.
 
     Raises:
-        UserError: what cannot be read, or is no set of sequences.
+        UserError: what cannot be read, is no set of sequences, or of another kind than the model reads.
     """
-    from mmbio.data.sets import LabelledSequences, SequenceSet
+    from mmbio.data.sets import AntibodySet, LabelledSequences, SequenceSet
     from mmbio.data.sources import LAYOUTS, WITHOUT_PATH, load
+    from mmbio.takes import check_kind
 
     texts: list[str] = []
     names: list[str] = []
+    regions: list[str] = []
     for word in inputs:
         known = word in WITHOUT_PATH or (":" in word and word.split(":")[0] in LAYOUTS)
         data = load(word if known else f"fasta:{word}")
+        if isinstance(data, AntibodySet):
+            data = data.sequences
         if not isinstance(data, SequenceSet | LabelledSequences):
             raise UserError(f"{word}: no set of sequences; `mmbio list --data` says what each layout is")
+        check_kind(model, data)
         names += data.names or [str(len(texts) + number) for number in range(len(data))]
         texts += data.texts
-    return texts, names
+        known_regions = data.regions if isinstance(data, SequenceSet) else ()
+        regions += known_regions or ["0" * len(text) for text in data.texts]
+    return texts, names, regions if any(digits.strip("0") for digits in regions) else []

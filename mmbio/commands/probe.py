@@ -19,7 +19,7 @@ def probe(
     device: str = "auto",
     out: str | None = None,
 ) -> None:
-    """Score frozen features on labelled data, mean and std over pretraining seeds, beside the untrained network and raw features.
+    """Score a pretrained model, mean and std over pretraining seeds, beside the untrained network and raw features.
 
     Classes: logistic regression, or a linear SVM or nearest neighbours. Values: ridge regression. Yes-or-no questions: a
     logistic regression each. Classes of residues: a linear layer. Sequences without labels: perplexity of hidden tokens.
@@ -27,7 +27,7 @@ def probe(
 
     Args:
         run: run folder, or one with a folder seed-N for every pretraining seed.
-        data: labelled data; that of the pretraining where none is given.
+        data: what to score on; where none is given what the run held out of its own data, or the test part if that has one.
         methods: for classes some of logistic,linear_svm,knn; logistic where none is given.
         controls: also score the same network untrained, and raw features.
         epochs: passes over the residues of the training part (classes of residues).
@@ -37,6 +37,7 @@ def probe(
     from core.training.pretrained import data_of, seed_folders
     from mmbio.config import ResidueProbeConfig
     from mmbio.data.sources import load
+    from mmbio.held_out import HeldOut, describe, held_out_of
     from mmbio.probing import ProbeSettings, probe_rows, probe_table
     from mmbio.runs import load_model_on
 
@@ -46,11 +47,15 @@ def probe(
         raise UserError(f"--epochs {epochs}: expected at least 1")
     folders = seed_folders(run)
     source = data or data_of(folders[0])
-    given = load(source)
+    if data:
+        loaded = load(data)
+        given = HeldOut(loaded, describe(loaded))
+    else:
+        given = held_out_of(folders[0])
     models = [load_model_on(folder, device) for folder in folders]
-    settings = ProbeSettings(controls, split_words(methods), ResidueProbeConfig(epochs=epochs))
-    rows = probe_rows(models, given, settings)
-    print(f"{source}: test scores, {len(models)} pretraining seed(s)")
+    settings = ProbeSettings(controls, split_words(methods), ResidueProbeConfig(epochs=epochs), given.text, given.msa)
+    rows = probe_rows(models, given.data, settings)
+    print(f"{source}: {given.said}; {len(models)} pretraining seed(s)")
     print(probe_table(rows).text())
     found: list[dict[str, Any]] = [
         {
@@ -64,7 +69,9 @@ def probe(
     if out is None and not target.parent.is_dir():  # a hub id has no folder of ours
         return
     try:
-        write_atomically(target, (json.dumps({"data": source, "rows": found}, indent=1) + "\n").encode())
+        write_atomically(
+            target, (json.dumps({"data": source, "scored": given.said, "rows": found}, indent=1) + "\n").encode()
+        )
     except OSError as error:
         raise UserError(f"{target}: could not be written ({error.strerror or error})") from error
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from core.cli.options import new_parser
 from core.errors import UserError
+
+if TYPE_CHECKING:
+    from mmbio.pictures import Row
 
 
 def main(words: list[str]) -> None:
@@ -18,24 +23,26 @@ def main(words: list[str]) -> None:
     if options.count < 1:
         raise UserError(f"--count {options.count}: expected at least 1")
     from mmbio.data.sets import SequenceSet
-    from mmbio.data.sources import LAYOUTS, load_texts
+    from mmbio.data.sources import LAYOUTS, WITHOUT_PATH, load_texts
     from mmbio.models import load_model
-    from mmbio.models.masked_lm import MaskedLM
     from mmbio.pictures import reconstruct_texts, write_reconstructions
+    from mmbio.takes import check_names_hidden, takes
 
     model = load_model(options.run)
-    if not isinstance(model, MaskedLM):
-        raise UserError(
-            f"{options.run}: a {type(model).__name__} does not name hidden tokens; expected a language model"
-        )
-    texts: list[tuple[str, str]] = []
+    check_names_hidden(model, options.run)
+    kind = takes(model).kind
+    if kind == "alignment":
+        raise UserError(f"{options.run}: {type(model).__name__} reads alignments; expected a model of single sequences")
+    rows: list[Row] = []
     for word in options.inputs:
-        if word.split(":")[0] in LAYOUTS:
-            data: SequenceSet = load_texts(word)
-            texts += [(data.names[i] if data.names else f"{word}, {i}", text) for i, text in enumerate(data.texts)]
+        name = word.split(":")[0]
+        if word in WITHOUT_PATH or (":" in word and name in LAYOUTS):
+            data = load_texts(word)
         else:
-            texts.append((word if len(word) < 40 else f"{word[:36]}...", word))
-    rows = reconstruct_texts(model, texts[: options.count], options.seed)
+            called = word if len(word) < 40 else f"{word[:36]}..."
+            data = SequenceSet(called, kind, (word,), (called,))
+        left = options.count - len(rows)
+        rows += reconstruct_texts(model, data, range(min(left, len(data))), options.seed, len(rows))
     for path in write_reconstructions(rows, options.out, f"What {options.run} makes of masked sequences"):
         print(path)
     hidden = [guess for _, row in rows for guess in row if guess.hidden]

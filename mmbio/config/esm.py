@@ -50,7 +50,8 @@ class ESM1bConfig(ESM2Config):
 
 
 def esm_optim() -> OptimConfig:
-    """Optimiser of ESM-2's Appendix A: a line from 4e-4 down to a tenth."""
+    """ESM-2's optimiser, quoted from memory of the paper's appendix and not checked against it: a line from 4e-4 down to a
+    tenth."""
     return OptimConfig(lr=4e-4, schedule="linear", min_lr=4e-5, weight_decay=0.01, betas=(0.9, 0.98), warmup_epochs=1)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from core.errors import UserError
 from core.token_masks import TokenMask
 from mmbio.config import AbBERTConfig
 from mmbio.layers.bert import BertEncoder, init_bert
@@ -26,12 +27,19 @@ class AbBERTEncoder(nn.Module):
         c = config
         self.bert = BertEncoder(len(ABBERT), len(TAGS), c.dim, c.depth, c.heads, c.hidden, c.positions, EPS, c.dropout)
 
-    def tags(self, batch: Sequences) -> Tensor | None:
-        """(T,) int64 rows of :data:`TAGS`; None where the batch has no regions, and then nothing is added."""
-        if batch.regions is None:
-            return None
+    def tags(self, batch: Sequences) -> Tensor:
+        """(T,) int64 rows of :data:`TAGS`; residues of a batch without regions are framework.
+
+        Raises:
+            UserError: a region above 3.
+        """
+        regions = torch.zeros_like(batch.ids) if batch.regions is None else batch.regions.long()
+        if len(regions) and int(regions.max()) > 3:
+            raise UserError(
+                f"a residue in region {int(regions.max())}; AbBERT knows 0 (framework), 1, 2 and 3 (its loops)"
+            )
         rows = torch.tensor([TAGS.index(digit) for digit in "0123"], device=batch.ids.device)
-        tags = rows[batch.regions.long().clamp(max=3)]
+        tags = rows[regions]
         assert ABBERT.begin is not None
         assert ABBERT.end is not None
         for token in (ABBERT.begin, ABBERT.end):
@@ -53,10 +61,11 @@ class AbBERT(MaskedLM):
         config: sizes and mask; the defaults are the published model of 86 million parameters.
 
     Shapes: as :class:`~mmbio.models.masked_lm.MaskedLM`, over the alphabet :data:`~mmbio.proteins.alphabet.ABBERT`; a batch
-    has ``regions``, 0 for the framework and 1, 2, 3 for the loops. Without regions features are made without tags.
+    has ``regions``, 0 for the framework and 1, 2, 3 for the loops. Of a batch without regions all residues are framework.
 
     Raises:
-        UserError: a sequence with more tokens than there are positions; a mask of regions for a batch without them.
+        UserError: a sequence with more tokens than there are positions; a region above 3; a mask of regions for a batch
+            without them.
 
     Source: Gao et al., "Pre-training Antibody Language Models for Antigen-Specific Computational Antibody Design", KDD 2023,
     Section 3.2; fairseq_models/models/ab_roberta_base.py of KyGao/ABGNN.

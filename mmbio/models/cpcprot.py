@@ -16,6 +16,8 @@ from core.masking import Mask
 from core.random import Randomness
 from core.saving import Pretrained
 from mmbio.config import CPCProtConfig
+from mmbio.contrast import score_contrast
+from mmbio.data.tokens import TokenData
 from mmbio.layers.patches import PATCH, PatchEncoder, padded, patch_counts, patches_of
 from mmbio.proteins.alphabet import IUPAC
 from mmbio.sequences import Sequences
@@ -56,6 +58,8 @@ class CPCProt(Pretrained, nn.Module):
 
     Config = CPCProtConfig
     longest: int | None = None  # tokens of a sequence
+    fewest = 2
+    """Sequences of the smallest batch: they are told from one another."""
 
     def __init__(self, config: CPCProtConfig) -> None:
         super().__init__()
@@ -69,14 +73,23 @@ class CPCProt(Pretrained, nn.Module):
         """Residues of the shortest sequence that takes part in the loss."""
         return PATCH * (self.config.first + 1 + self.config.steps)
 
+    def learns_from(self, batch: Sequences) -> Tensor:
+        """Sequences of a batch that are long enough to take part in the loss: (B,) bool on the CPU; the official code drops
+        shorter ones too."""
+        return batch.lengths.cpu() >= self.shortest
+
+    def held_out_scores(self, data: TokenData, batch_size: int) -> dict[str, float]:
+        """What is logged of sequences that are not trained on."""
+        score = score_contrast(self, data, batch_size)
+        return {"held_out_loss": score.loss, "held_out_accuracy": score.accuracy}
+
     def draw_mask(self, batch: Sequences, randomness: Randomness = None) -> Mask:
         """The patches that are predicted: all behind the first contexts, of sequences that are long enough. Nothing is drawn."""
         counts = patch_counts(batch).cpu()
         offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
         sample = torch.repeat_interleave(torch.arange(len(batch)), counts)
         place = torch.arange(len(sample)) - offsets[:-1][sample]
-        enough = batch.lengths.cpu() >= self.shortest
-        return Mask((place > self.config.first) & enough[sample], offsets)
+        return Mask((place > self.config.first) & self.learns_from(batch)[sample], offsets)
 
     def patches(self, batch: Sequences) -> Patches:
         """Features of all patches and of their contexts, each sequence for itself."""

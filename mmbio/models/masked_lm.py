@@ -16,7 +16,9 @@ from core.random import Randomness
 from core.saving import Pretrained
 from core.token_masks import Corruption, TokenMask, contiguous_tokens, random_tokens, span_tokens
 from mmbio.config.mask import TokenMaskConfig
+from mmbio.data.tokens import TokenData
 from mmbio.layers.lm_head import LMHead
+from mmbio.perplexity import score_lm
 from mmbio.region_masks import region_tokens, whole_regions
 from mmbio.sequences import Sequences, mean_of_sequences
 from mmbio.vocabulary import Vocabulary
@@ -61,6 +63,11 @@ class MaskedLM(Pretrained, MaskedModel):
         self.masking = mask
         self.longest: int | None = None  # tokens of a sequence, begin and end counted; None for any number
 
+    shortest = 2
+    """Tokens of the shortest sequence that something is learned from: one is hidden, one is seen."""
+    fewest = 1
+    """Sequences of the smallest batch."""
+
     @property
     def lm_head(self) -> Any:
         return cast(Objective, self.objectives["lm"]).head
@@ -94,6 +101,22 @@ class MaskedLM(Pretrained, MaskedModel):
             )
         return mask
 
+    def learns_from(self, batch: Sequences) -> Tensor:
+        """Sequences of a batch of which masks can hide something: (B,) bool on the CPU.
+
+        Raises:
+            UserError: the kind of mask hides regions, and the batch has none.
+        """
+        usable = self.vocabulary.hideable_ids[batch.ids.cpu()]
+        if self.masking.kind in ("regions", "whole_regions"):
+            usable = usable & (regions_of(batch) > 0)
+        ends = torch.cat([torch.zeros(1, dtype=torch.long), usable.long().cumsum(0)])[batch.offsets.cpu()]
+        return ends.diff() >= (1 if self.masking.kind == "whole_regions" else 2)
+
+    def held_out_scores(self, data: TokenData, batch_size: int) -> dict[str, float]:
+        """What is logged of sequences that are not trained on."""
+        return score_lm(self, data).held_out()
+
     def encode(self, batch: Sequences) -> Tensor:
         """Features of all tokens, nothing hidden but what the ids say: (T, C)."""
         return self.encoder(batch)
@@ -120,12 +143,12 @@ class MaskedLM(Pretrained, MaskedModel):
 
 
 def regions_of(batch: Sequences) -> Tensor:
-    """The regions of a batch on the CPU, (T,), of which some token is in one.
+    """The regions of a batch on the CPU, (T,).
 
     Raises:
         UserError: the data has none.
     """
-    if batch.regions is None or not batch.regions.any():
+    if batch.regions is None:
         raise UserError(
             "mask.kind: these sequences have no regions to hide; expected antibodies, or another kind of mask"
         )

@@ -17,10 +17,12 @@ from core.saving import Pretrained
 from core.token_masks import TokenMask
 from mmbio.alignments import Alignments
 from mmbio.config import MSATransformerConfig
+from mmbio.data.msa import MSAData
 from mmbio.layers.axial import AxialBlock
 from mmbio.layers.lm_head import LMHead
 from mmbio.models.masked_lm import Filled
 from mmbio.msa_mask import CellCorruption, masked_cells
+from mmbio.msa_score import score_msa
 from mmbio.proteins.alphabet import AF2, ESM_MSA
 from mmbio.vocabulary import Vocabulary
 
@@ -127,6 +129,10 @@ class MSATransformer(Pretrained, MaskedModel):
         batch = batch.to("cpu")
         usable = self.vocabulary.hideable_ids[batch.ids]
         return masked_cells(batch, usable, len(self.vocabulary), self.config.mask.ratio, self.corruption, randomness)
+
+    def held_out_scores(self, data: MSAData) -> dict[str, float]:
+        """What is logged of alignments that are not trained on."""
+        return score_msa(self, data).held_out()
 
     def encode(self, batch: Alignments) -> Tensor:
         """Features of all cells, nothing hidden: (T, C)."""

@@ -40,6 +40,11 @@ class PairMask(TokenMask):
         return PairMask(*(part.to(device) for part in parts))
 
 
+def pairs_of(mask: Mask) -> Tensor:
+    """The pairs that are scored under a mask, (P, 2): none under a mask that names none."""
+    return mask.pairs if isinstance(mask, PairMask) else mask.hidden.new_zeros(0, 2, dtype=torch.long)
+
+
 class PairHead(nn.Module):
     """Joint logits of two hidden residues: (T, C) -> (P, K x K).
 
@@ -53,9 +58,9 @@ class PairHead(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.out = nn.Linear(dim, letters * letters)
 
-    def forward(self, latent: Tensor, inputs: Sequences, mask: PairMask) -> Tensor:
+    def forward(self, latent: Tensor, inputs: Sequences, mask: Mask) -> Tensor:
         hidden = latent[mask.hidden_index]  # a product with each token instead of with each pair
-        first, second = mask.pairs.unbind(1)
+        first, second = pairs_of(mask).unbind(1)
         return self.out(self.norm(F.gelu(self.first(hidden)[first] + self.second(hidden)[second])))
 
 
@@ -63,13 +68,15 @@ class PMLM(ESM2):
     """ESM-2 that predicts hidden residues one by one and in pairs.
 
     The likelihood of a pair is not the product of two: what is learned of it is what residues tell of each other.
-    The paper's two heads and the sum of their losses are as in its abstract and figures; the form of the pair head (a linear
-    layer on both features), 24 x 24 classes, and how many pairs are drawn are ours: no code was released.
+    What the paper's abstract says is all that was at hand: hidden residues are told one by one and in pairs. The form of the
+    pair head (a linear layer on both features), the sum of the two losses, 24 x 24 classes, and how many pairs are drawn are
+    ours: no code was released.
 
     Args:
         config: sizes, masks, pairs.
 
-    Shapes: as :class:`~mmbio.models.esm2.ESM2`, with a second part ``pair``.
+    Shapes: as :class:`~mmbio.models.esm2.ESM2`, with a second part ``pair``; under a mask that names no pairs (a plain
+    :class:`~core.token_masks.TokenMask`) none are scored.
 
     Source: He et al., "Pre-training Co-evolutionary Protein Representation via A Pairwise Masked Language Model",
     arXiv 2110.15527.
@@ -109,13 +116,12 @@ def draw_pairs(counts: list[int], most: int, randomness: Randomness = None) -> T
 
 def pair_classes(batch: Sequences, mask: Mask) -> Tensor:
     """The class of each scored pair, from the true residues: (P,)."""
-    assert isinstance(mask, PairMask)
     number = torch.full((len(ESM),), -1, device=batch.ids.device)
     number[LETTERS] = torch.arange(len(LETTERS), device=batch.ids.device)
-    first, second = number[batch.ids[mask.hidden_index]][mask.pairs].unbind(1)
+    first, second = number[batch.ids[mask.hidden_index]][pairs_of(mask)].unbind(1)
     return first * len(LETTERS) + second
 
 
 def pair_loss(logits: Tensor, classes: Tensor) -> Tensor:
-    """Cross-entropy; zero where a batch has no pair, each sequence one hidden residue."""
+    """Cross-entropy; zero where a batch has no pair."""
     return cross_entropy(logits, classes) if len(classes) else logits.sum()

@@ -19,14 +19,14 @@ from core.training.config import OptimConfig, RunConfig, TrainConfig
 from core.training.job import Job, masked_step, run_training
 from core.training.run import RunFolder
 from mmbio.config import CPCProtConfig, CPCProtRecipe
-from mmbio.contrast import long_enough, score_contrast
+from mmbio.contrast import score_contrast
 from mmbio.data.sets import SequenceSet
-from mmbio.data.tokens import TokenData
 from mmbio.layers.patches import padded
 from mmbio.models import load_model
 from mmbio.models.cpcprot import RESIDUES_ONLY, CPCProt
 from mmbio.models.cpcprot_official import from_official
 from mmbio.sequences import Sequences, join
+from mmbio.texts import token_data
 
 TINY = CPCProtConfig(dim=40, clip=10.0)
 
@@ -180,9 +180,8 @@ def test_it_trains_and_comes_back(tmp_path: Path) -> None:
 
     def make(main: bool) -> Job:
         model = CPCProt(recipe.model)
-        chosen = long_enough(model, data, list(range(len(data))))
-        assert len(chosen) == 48
-        samples = TokenData(data, chosen, model.vocabulary, 110)
+        samples = token_data(model, data, range(len(data)), 110)
+        assert len(samples) == 48
         return Job(model, samples, masked_step(model), {}, counted=("residues", lambda batch: len(batch.ids)))
 
     outcome = run_training(RunFolder(tmp_path / "run"), dataclasses.asdict(recipe), False, "", recipe, make)

@@ -171,3 +171,20 @@ def test_raw_features_by_kind() -> None:
     found = named("molecule", ("CC", "CN", "CCC"))
     assert found["token counts"][2, ESM.ids["C"]] == 3
     assert set(found) <= {"token counts", "ECFP4"}
+
+
+def test_regions_are_carried_into_features() -> None:
+    from mmbio.config import AbBERTConfig
+    from mmbio.models.abbert import AbBERT
+
+    torch.manual_seed(0)
+    abbert = AbBERT(AbBERTConfig(dim=16, depth=1, heads=2, hidden=16, positions=12)).eval()
+    text, digits = "EVQLGFTFWVRQARDYWGQ", "0000111100003333300"
+    framework = "0" * len(text)
+    for embed in (embed_sequences, lambda *given, **more: embed_residues(*given, **more).x):
+        none, loops = embed(abbert, [text]), embed(abbert, [text], regions=[digits])
+        np.testing.assert_array_equal(none, embed(abbert, [text], regions=[framework]))
+        assert np.abs(loops - none).max() > 1e-3
+    batch = join([abbert.vocabulary.encode(text[:5])], [torch.tensor([0, 0, 4, 0, 0, 0, 0])])
+    with pytest.raises(UserError, match="a residue in region 4; AbBERT knows 0"):
+        abbert.encode(batch)

@@ -186,4 +186,4 @@ def test_a_tuned_model_is_not_tuned_again(pretrained: Path, table: Path, tmp_pat
     said = command("probe", tmp_path / "tuned", "--data", f"csv:{table},{OPTIONS['classes']}", "--controls", "false")
     assert said.status == 0, said.err
     said = command("probe", tmp_path / "tuned", "--data", f"csv:{table}")
-    assert "a SequencePredictor names no hidden tokens" in said.err
+    assert "SequencePredictor names no hidden tokens" in said.err

@@ -54,10 +54,16 @@ def test_it_is_the_same_every_time_and_in_batches_of_any_size(monkeypatch: pytes
     assert score_lm(model, tokens) == score_lm(model, tokens)
     whole = score_lm(model, tokens)
     monkeypatch.setattr("mmbio.perplexity.BATCH_TOKENS", 50)
-    assert len(batches(tokens)) > 3
+    assert len(list(batches(tokens))) > 3
     parts = score_lm(model, tokens)
     assert parts.loss == pytest.approx(whole.loss, rel=1e-5)
     assert parts.hidden == whole.hidden
+
+
+def test_batches_are_made_when_they_are_asked_for() -> None:
+    tokens = TokenData(proteins(), range(12), small().vocabulary, 40)
+    batch, draws = next(batches(tokens))
+    assert len(batch) == len(draws) == 12
 
 
 def test_a_model_that_knows_the_answer_has_perplexity_one() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -128,3 +129,20 @@ def test_residues_without_labels() -> None:
     one = tuple(np.zeros(len(text), int) for text in data.texts)
     with pytest.raises(UserError, match="have one class"):
         probe_residues(WindowOneHot(data.texts, 1), dataclasses.replace(data, labels=one), ResidueProbeConfig(), 0)
+
+
+def test_bits_and_chunks_are_standardised_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    bits = (rng.random((90, 40)) < 0.3).astype(np.uint8)
+    bits[:, 3] = 1
+    data = SimpleNamespace(name="x", train=np.arange(0, 90, 2))
+    floats = bits.astype(np.float64)
+    mean, deviation = floats[data.train].mean(0), floats[data.train].std(0)
+    kept = deviation > 1e-6
+    expected = (floats[:, kept] - mean[kept]) / deviation[kept]
+    for rows in (7, 10_000):
+        monkeypatch.setattr("mmbio.probes.ROWS", rows)
+        for given in (bits, bits.astype(np.float32)):
+            found = standardised(given, data)  # type: ignore[arg-type]
+            assert found.dtype == np.float32
+            np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -12,6 +12,7 @@ from tiny_mmbio import RECIPE, command, random_proteins, write_recipe
 from torch.nn import functional as F
 
 from core.random import generator
+from core.token_masks import TokenMask
 from mmbio.config import PMLMConfig
 from mmbio.models import load_model
 from mmbio.models.pmlm import LETTERS, PMLM, PairMask, draw_pairs, pair_classes, pair_loss
@@ -128,3 +129,15 @@ def test_the_command(tmp_path: Path, proteins: str) -> None:
     assert isinstance(found, PMLM)
     assert found.config.pairs == 20
     assert len(found.attention_maps(batch(1))) == 1
+
+
+def test_no_pairs_are_scored_under_a_mask_that_names_none() -> None:
+    model = PMLM(PMLMConfig(dim=16, depth=1, heads=2))
+    batch = join([ESM.encode("MKTAYIAKQRQISFVK" * 3)])
+    mask = model.draw_mask(batch, generator(0))
+    plain = TokenMask(mask.hidden, mask.offsets, mask.written)
+    output = model(batch, plain)
+    assert output.predictions["pair"].shape == (0, 24 * 24)
+    assert float(output.parts["pair"]) == 0
+    assert torch.equal(output.parts["lm"], model(batch, mask).parts["lm"])
+    output.loss.backward()
