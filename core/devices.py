@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from torch import cuda, device, nn
 
 from core.errors import UserError
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def moved(model: Model, word: str) -> Model:
+    """The model on the device that a word names; as :func:`move_to`."""
+    move_to(model, word)
+    return model
 
 
 def move_to(model: nn.Module, word: str) -> str:

@@ -50,10 +50,7 @@ class Mask:
     @cached_property
     def counts(self) -> Tensor:
         """Hidden tokens of every sample, (B,) int64."""
-        if self.offsets is None:
-            return self.hidden.sum(1)
-        ends = torch.cat([self.hidden.new_zeros(1, dtype=torch.long), self.hidden.long().cumsum(0)])
-        return ends[self.offsets[1:]] - ends[self.offsets[:-1]]
+        return self.hidden.sum(1) if self.offsets is None else count_within(self.hidden, self.offsets)
 
     @cached_property
     def even(self) -> bool:
@@ -268,6 +265,12 @@ def block_mask(positions: Tensor, ratio: float | tuple[float, float], randomness
 def _hide_lowest(scores: Tensor, count: int | Tensor) -> Mask:
     rank = scores.argsort(dim=1, stable=True).argsort(dim=1)
     return Mask(rank < count)
+
+
+def count_within(chosen: Tensor, offsets: Tensor) -> Tensor:
+    """How many tokens of every packed sample are chosen: (T,) bool, (B + 1,) -> (B,) int64."""
+    ends = _starts(chosen.long())
+    return ends[offsets[1:]] - ends[offsets[:-1]]
 
 
 def _starts(lengths: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from core.masking import Mask, count_hidden, counted_mask_packed
+from core.masking import Mask, count_hidden, count_within, counted_mask_packed
 from core.random import Randomness, uniform, uniform_packed
 
 
@@ -75,7 +75,7 @@ def random_tokens(
 
     Source: Devlin et al., "BERT", Section 3.1.
     """
-    lengths = _usable_lengths(usable, offsets)
+    lengths = count_within(usable, offsets).tolist()
     chosen = _counted(lengths, [count_hidden(n, ratio) for n in lengths], randomness)
     return _corrupt(ids, offsets, _spread(chosen, usable), corruption, randomness)
 
@@ -105,7 +105,7 @@ def span_tokens(
     """
     if not 0 < stop <= 1 or longest < 1:
         raise ValueError(f"stop {stop}, longest {longest}: expected a chance in (0, 1] and at least 1 token")
-    lengths = _usable_lengths(usable, offsets)
+    lengths = count_within(usable, offsets).tolist()
     rest = torch.tensor([(1 - stop) ** (n - 1) for n in range(2, longest + 1)])  # chances to be at least n long
     order = uniform_packed(lengths, randomness)
     size = uniform_packed(lengths, randomness)
@@ -129,7 +129,7 @@ def contiguous_tokens(
 
     Arguments and errors as :func:`random_tokens`. The whole run becomes mask tokens, random tokens, or stays as it is.
     """
-    lengths = _usable_lengths(usable, offsets)
+    lengths = count_within(usable, offsets).tolist()
     places = uniform(len(lengths), 1, randomness).squeeze(1).tolist()
     hidden = []
     for length, place in zip(lengths, places, strict=True):
@@ -146,11 +146,6 @@ def contiguous_tokens(
 def given_tokens(ids: Tensor, offsets: Tensor, hidden: Tensor, corruption: Corruption) -> TokenMask:
     """Hide exactly the tokens that are given, each behind the mask token: (T,) bool."""
     return TokenMask(hidden, offsets, torch.full((int(hidden.sum()),), corruption.mask_id))
-
-
-def _usable_lengths(usable: Tensor, offsets: Tensor) -> list[int]:
-    ends = torch.cat([torch.zeros(1, dtype=torch.long), usable.long().cumsum(0)])
-    return (ends[offsets[1:]] - ends[offsets[:-1]]).tolist()
 
 
 def _counted(lengths: Sequence[int], counts: Sequence[int], randomness: Randomness) -> Tensor:
@@ -193,7 +188,7 @@ def _corrupt(
 ) -> TokenMask:
     """Decide what each hidden token becomes; tokens of one group (within a sequence) share the decision, not the id."""
     mask_id, random_ids, mask_share, random_share = corruption
-    lengths = _usable_lengths(hidden, offsets)
+    lengths = count_within(hidden, offsets).tolist()
     fate, pick = uniform_packed(lengths, randomness), uniform_packed(lengths, randomness)
     if group is not None and len(group):
         sample = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))

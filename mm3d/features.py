@@ -16,7 +16,7 @@ from core.devices import move_to
 from core.errors import UserError
 from core.evaluation.metrics import MeanStd, mean_std
 from core.evaluation.probes import ProbeData, ProbeResult, probe
-from core.random import derive_seed
+from core.evaluation.untrained import untrained
 from core.saving import resolve
 from core.training.run import RunFolder
 from mm3d.config import PointsConfig
@@ -167,13 +167,11 @@ def probe_model(
     results: dict[str, dict[str, list[ProbeResult]]] = {"pretrained": probed(features(model.encode), range(seeds))}
     forest: list[float] = []
     if controls:
-        untrained: dict[str, list[ProbeResult]] = {method: [] for method in methods}
+        fresh: dict[str, list[ProbeResult]] = {method: [] for method in methods}
         for seed in range(seeds):
-            torch.manual_seed(derive_seed(seed, "untrained"))
-            fresh: Any = type(model)(model.config).to(device).eval()
-            for method, runs in probed(features(fresh.encode), [seed]).items():
-                untrained[method] += runs
-        results["untrained"] = untrained
+            for method, runs in probed(features(untrained(model, seed).encode), [seed]).items():
+                fresh[method] += runs
+        results["untrained"] = fresh
         made = [descriptors([clouds.cloud(i) for i in range(len(clouds))]) for clouds in (train, test)]
         forest = [descriptor_forest(made[0], train.labels, made[1], test.labels, seed) for seed in range(seeds)]
     skipped = {split: listed(clouds) for split, clouds in (("train", train), ("test", test))}

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from core.errors import UserError
 from core.evaluation.metrics import MeanStd, mean_std
+from core.evaluation.untrained import untrained
 from core.random import generator
 from mmbio.contacts import ContactHead, contact_features, maps_of, predict_contacts
 from mmbio.data.structures import StructureSet
-from mmbio.embedding import untrained
 from mmbio.models.masked_lm import MaskedLM
 from mmbio.proteins.structures import contacts
 from mmbio.sequences import join

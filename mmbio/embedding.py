@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.errors import UserError
-from core.random import derive_seed
 from mmbio.evaluating import BATCH_TOKENS, evaluating
 from mmbio.sequences import Sequences, join, tagged
 from mmbio.windows import Window, own_longest, windows
@@ -176,10 +175,3 @@ def batch_of(some: Sequence[Piece]) -> Sequences:
     """Pieces as one batch."""
     regions = [piece.regions for piece in some if piece.regions is not None]
     return join([piece.ids for piece in some], regions or None)
-
-
-def untrained(model: Any, seed: int) -> Any:
-    """The same network with fresh weights, on the same device, in evaluation mode."""
-    torch.manual_seed(derive_seed(seed, "untrained"))
-    fresh = type(model)(model.config)
-    return fresh.to(next(model.parameters()).device).eval()

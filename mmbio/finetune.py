@@ -19,6 +19,7 @@ from core.errors import UserError
 from core.reporting.scores import write_scores
 from core.saving import describe, load_strictly, resolve
 from core.training.data import Microbatch
+from core.training.freeze import freeze_unused
 from core.training.job import Job, run_training
 from core.training.loop import Step
 from core.training.pretrained import data_of
@@ -31,7 +32,6 @@ from mmbio.data.sources import load
 from mmbio.models import load_model
 from mmbio.models.predictor import SequencePredictor
 from mmbio.prediction import Scores, score_part, selecting_score
-from mmbio.sequences import Sequences
 from mmbio.takes import check_kind
 from mmbio.windows import own_longest
 
@@ -76,7 +76,7 @@ def finetune(
         labels = standardise(model, given)
         train = LabelledTokens(given, given.train, model.vocabulary, longest, labels)
         if not recipe.freeze:
-            freeze_unused(model, train.look(LOOKED_AT))
+            freeze_unused(model, model.encoder, lambda: model.features(train.look(LOOKED_AT)))
         name = selecting_score(given)
         best = BestWeights(folder.state, model, lambda: score_part(model, given, given.validation)[name], name, main)
         said = {"pretrained": None if scratch else str(source), "data": describe_data(given, recipe.data)}
@@ -153,16 +153,6 @@ def standardise(model: SequencePredictor, data: LabelledSequences) -> NDArray | 
     model.shift.copy_(torch.from_numpy(shift))
     model.scale.copy_(torch.from_numpy(scale))
     return (values - shift) / scale
-
-
-def freeze_unused(model: SequencePredictor, batch: Sequences) -> None:
-    """Train nothing that features do not depend on, such as heads of the pretraining and teachers."""
-    model.eval()
-    wanted = [p for p in model.encoder.parameters() if p.requires_grad]
-    gradients = torch.autograd.grad(model.features(batch).sum(), wanted, allow_unused=True)
-    for parameter, gradient in zip(wanted, gradients, strict=True):
-        parameter.requires_grad_(gradient is not None)
-    model.train()
 
 
 def supervised_step(task: Task) -> Step:

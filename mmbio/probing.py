@@ -11,6 +11,7 @@ import numpy as np
 from core.errors import UserError
 from core.evaluation.metrics import MeanStd, mean_std
 from core.evaluation.probes import METHODS
+from core.evaluation.untrained import untrained
 from core.reporting.tables import Table
 from mmbio.config import MSADataConfig, TextConfig
 from mmbio.config.probes import ResidueProbeConfig
@@ -20,7 +21,7 @@ from mmbio.data.sets import AntibodySet, LabelledSequences, SequenceSet
 from mmbio.data.structures import StructureSet
 from mmbio.data.tokens import TokenData
 from mmbio.data.variants import VariantSet
-from mmbio.embedding import embed_residues, embed_sequences, untrained
+from mmbio.embedding import embed_residues, embed_sequences
 from mmbio.msa_score import score_by_column, score_msa
 from mmbio.perplexity import LMScore, score_lm
 from mmbio.probes import probe_binary, probe_classes, probe_values

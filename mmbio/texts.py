@@ -90,11 +90,7 @@ def token_data(
         raise UserError(f"text.longest {longest}: expected at least {model.shortest} for {type(model).__name__}")
     found = TokenData(data, chosen, model.vocabulary, longest, augment)
     kept = learned_from(model, found)
-    if kept.all():
-        return found
-    return TokenData(
-        data, [i for i, keep in zip(found.chosen, kept, strict=True) if keep], model.vocabulary, longest, augment
-    )
+    return found if kept.all() else found.only(kept)
 
 
 def learned_from(model: Any, data: TokenData) -> np.ndarray:
@@ -131,7 +127,3 @@ def check_counts(model: Any, train: TokenData, held: TokenData, config: TrainCon
             raise UserError(
                 f"{what}: {count} sequence(s) together, and {name} tells sequences from one another; expected {fewest} or more"
             )
-
-
-def _called(data: SequenceSet, number: int) -> str:
-    return data.names[number] if data.names else f"sequence {number}"

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from core.errors import UserError
 from core.evaluation.metrics import MeanStd, mean_std, spearman
+from core.evaluation.untrained import untrained
 from mmbio.data.variants import VariantSet
-from mmbio.embedding import untrained
 from mmbio.evaluating import BATCH_TOKENS, evaluating
 from mmbio.models.masked_lm import MaskedLM
 from mmbio.proteins.blosum import blosum62

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.random import derive_seed, generator
+from core.random import generator
 from mmgraph.categories import count_categories, one_hot
 from mmgraph.config import GraphProbeConfig, SamplingConfig
 from mmgraph.data.ego import EgoSet
@@ -107,12 +107,6 @@ def node_categories(data: NodeSet | GraphSet) -> list[int] | None:
 def plain_features(x: Tensor, sizes: list[int] | None) -> Tensor:
     """What a probe reads without a model: features as they are, categories as one-hot vectors."""
     return x.float() if sizes is None else one_hot(x, sizes)
-
-
-def untrained(model: Any, seed: int) -> Any:
-    """The same network with fresh weights, on the same device."""
-    torch.manual_seed(derive_seed(seed, "untrained"))
-    return type(model)(model.config).to(device_of(model)).eval()
 
 
 def device_of(model: Any) -> torch.device:

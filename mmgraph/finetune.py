@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from core.evaluation.metrics import accuracy, mean_class_accuracy
 from core.reporting.scores import write_scores
 from core.saving import describe, load_strictly, resolve
 from core.training.data import Microbatch
+from core.training.freeze import freeze_unused
 from core.training.job import Job, run_training
 from core.training.pretrained import data_of
 from core.training.run import RunFolder
@@ -113,19 +113,8 @@ def new_classifier(
     if not scratch:
         kept = {name: t for name, t in pretrained.state_dict().items() if not name.startswith("objectives.")}
         load_strictly(model.encoder, kept, str(source))
-    freeze_unused(model, batch)
+    freeze_unused(model, model.encoder, lambda: model.encode(batch))
     return model
-
-
-def freeze_unused(model: GraphClassifier, batch: Any) -> None:
-    """Train nothing that node embeddings do not depend on."""
-    model.eval()
-    wanted = [p for p in model.encoder.parameters() if p.requires_grad]
-    for parameter, gradient in zip(
-        wanted, torch.autograd.grad(model.encode(batch).sum(), wanted, allow_unused=True), strict=True
-    ):
-        parameter.requires_grad_(gradient is not None)
-    model.train()
 
 
 def supervised_step(wrapped: nn.Module, micro: Microbatch, seed: int) -> tuple[Tensor, dict[str, Tensor]]:

@@ -10,12 +10,12 @@ import torch
 from core.config import from_dict
 from core.errors import UserError
 from core.evaluation.metrics import MeanStd, mean_std
+from core.evaluation.untrained import untrained
 from core.training.run import RunFolder
 from mmgraph.config.links import LinksConfig
 from mmgraph.data.inductive import InductiveSet
 from mmgraph.data.links import ScoredPairs, split_links
 from mmgraph.data.sets import GraphSet, NodeSet
-from mmgraph.embedding import untrained
 
 
 class LinkScore(NamedTuple):

@@ -9,10 +9,11 @@ from torch.nn import functional as F
 
 from core.errors import UserError
 from core.evaluation.metrics import MeanStd, mean_std
+from core.evaluation.untrained import untrained
 from core.reporting.tables import Table
 from mmgraph.data.inductive import InductiveSet
 from mmgraph.data.sets import GraphSet, NodeSet
-from mmgraph.embedding import embed_graphs, embed_nodes, embed_parts, raw_nodes, untrained
+from mmgraph.embedding import embed_graphs, embed_nodes, embed_parts, raw_nodes
 from mmgraph.probes import probe_graphs, probe_nodes, probe_nodes_by, probe_parts
 from mmgraph.runs import ProbeConfig
 

@@ -1,17 +1,14 @@
-"""What a run folder says of itself: its settings of evaluation, and its model on a device."""
+"""What a run folder says of itself: its settings of evaluation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from core.config import from_dict
-from core.devices import move_to
 from core.saving import resolve
 from core.training.run import RunFolder
 from mmgraph.config import GraphProbeConfig, NodeProbeConfig, SamplingConfig
-from mmgraph.models import load_model
 
 
 @dataclass(frozen=True)
@@ -35,14 +32,3 @@ def probe_config_of(source: str | Path) -> ProbeConfig:
         from_dict(GraphProbeConfig, config.get("probe_graphs", pooled), where),
         from_dict(SamplingConfig, config.get("sampling", {}), where),
     )
-
-
-def load_encoder_on(source: str | Path, device: str) -> Any:
-    """A saved model on a device ("auto": a GPU where there is one).
-
-    Raises:
-        UserError: a device that is not there, and what loading raises.
-    """
-    model = load_model(source)
-    move_to(model, device)
-    return model

@@ -36,6 +36,11 @@ def call(function: Callable[..., Any], program: str, words: list[str]) -> Any:
     return function(**parser.parse_args(words).as_dict())
 
 
+def split_words(text: str) -> tuple[str, ...]:
+    """``a,b`` or ``[a, b]`` as words."""
+    return tuple(word for part in text.strip("[]").split(",") if (word := part.strip(" '\"")))
+
+
 def _readable(message: str, known: list[str]) -> str:
     message = " ".join(message.split())
     unknown = re.search(r"[Uu]nrecognized arguments: (--[^\s=]+)", message)

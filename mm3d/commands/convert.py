@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from core.errors import UserError
 
 
@@ -17,14 +15,14 @@ def convert(checkpoint: str, out: str, heads: int = 6, groups: int = 64, group_s
         groups: patches a cloud (no tensor shows them).
         group_size: points a patch.
     """
+    from core.cli.convert import empty_folder
     from core.saving import load_foreign, load_strictly
     from mm3d.config import PointClassifierConfig, PointMAEConfig
     from mm3d.models.point_classifier import PointClassifier
     from mm3d.models.point_mae import PointMAE
     from mm3d.models.point_mae_official import CLASSIFIER, PRETRAIN, config_of, from_official, state_dict_of
 
-    if Path(out).is_file() or (Path(out).exists() and any(Path(out).iterdir())):
-        raise UserError(f"{out}: exists and is not empty; name another folder")
+    empty_folder(out)
     state = state_dict_of(load_foreign(checkpoint), checkpoint)
     try:
         config = config_of(state, heads, groups, group_size, checkpoint)

@@ -24,11 +24,10 @@ def convert(
         heads: attention heads, where an ESM file without recipe does not say.
         out: folder to write model.json and weights.safetensors to; that of the file's name with -official where none is given.
     """
+    from core.cli.convert import empty_folder
     from core.saving import load_foreign
 
-    folder = Path(out or f"{Path(checkpoint).stem}-official")
-    if folder.is_file() or (folder.exists() and any(folder.iterdir())):
-        raise UserError(f"{folder}: exists and is not empty; name another folder")
+    folder = empty_folder(Path(out or f"{Path(checkpoint).stem}-official"))
     content = load_foreign(checkpoint)
     model = _by_itself(content, checkpoint, heads) if recipe is None else _by_recipe(content, checkpoint, recipe)
     head = _contacts(model, content, checkpoint, contacts)
@@ -51,25 +50,14 @@ def _by_itself(content: dict[str, Any], checkpoint: str, heads: int | None) -> A
 
 def _by_recipe(content: dict[str, Any], checkpoint: str, recipe: str) -> Any:
     """A model whose sizes a recipe tells."""
-    from core.cli.recipes import build_recipe, find_recipe, kind_of
-    from core.saving import load_strictly, state_dict_of
+    from core.cli.convert import load_converted, model_of
+    from core.cli.recipes import find_recipe
     from mmbio.config import RECIPES
     from mmbio.models import converters, new_model
 
-    found = find_recipe("mmbio", recipe)
-    model = new_model(build_recipe(found, kind_of(found, RECIPES)).model)
     known = converters()
-    if type(model) not in known:
-        names = ", ".join(kind.__name__ for kind in known)
-        raise UserError(
-            f"{found.path}: a {type(model).__name__}, whose official weights have no converter; there is one for {names}"
-        )
-    state = state_dict_of(content, checkpoint)
-    try:
-        weights = known[type(model)](state, model)
-    except UserError as error:
-        raise UserError(f"{checkpoint}: {error}") from error
-    load_strictly(model, weights, checkpoint)
+    model = model_of(find_recipe("mmbio", recipe), RECIPES, new_model, known)
+    load_converted(model, content, checkpoint, known)
     return model
 
 

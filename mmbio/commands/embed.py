@@ -36,12 +36,13 @@ def embed(
     Raises:
         UserError: inputs that cannot be read, data that the model does not read, or a file that cannot be written.
     """
+    from core.devices import moved
     from mmbio.embedding import embed_residues, embed_sequences
-    from mmbio.runs import load_model_on
+    from mmbio.models import load_model
 
     if not Path(out).resolve().parent.is_dir():
         raise UserError(f"--out {out}: its folder does not exist")
-    model = load_model_on(run, device)
+    model = moved(load_model(run), device)
     texts, names, regions = read_inputs(inputs, model)
     arrays: dict[str, Any] = {"names": np.array(names, dtype=np.str_)}
     if residues:

@@ -34,12 +34,14 @@ def probe(
         device: where features are computed; auto takes a GPU where there is one.
         out: JSON file for the results; RUN/probe.json where none is given.
     """
+    from core.cli.options import split_words
+    from core.devices import moved
     from core.training.pretrained import data_of, seed_folders
     from mmbio.config import ResidueProbeConfig
     from mmbio.data.sources import load
     from mmbio.held_out import HeldOut, describe, held_out_of
+    from mmbio.models import load_model
     from mmbio.probing import ProbeSettings, probe_rows, probe_table
-    from mmbio.runs import load_model_on
 
     if out is not None and not Path(out).resolve().parent.is_dir():
         raise UserError(f"--out {out}: its folder does not exist")
@@ -52,7 +54,7 @@ def probe(
         given = HeldOut(loaded, describe(loaded))
     else:
         given = held_out_of(folders[0])
-    models = [load_model_on(folder, device) for folder in folders]
+    models = [moved(load_model(folder), device) for folder in folders]
     settings = ProbeSettings(controls, split_words(methods), ResidueProbeConfig(epochs=epochs), given.text, given.msa)
     rows = probe_rows(models, given.data, settings)
     print(f"{source}: {given.said}; {len(models)} pretraining seed(s)")
@@ -74,8 +76,3 @@ def probe(
         )
     except OSError as error:
         raise UserError(f"{target}: could not be written ({error.strerror or error})") from error
-
-
-def split_words(text: str) -> tuple[str, ...]:
-    """``a,b`` or ``[a, b]`` as words."""
-    return tuple(word for part in text.strip("[]").split(",") if (word := part.strip(" '\"")))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from core.errors import UserError
 from core.random import generator
 from mmbio.config import TextConfig
 from mmbio.data.sets import SequenceSet
-from mmbio.sequences import Sequences, join
+from mmbio.sequences import Sequences, join, tagged
 from mmbio.vocabulary import Vocabulary
 
 Augment = Callable[[str, torch.Generator], str]
@@ -56,7 +58,15 @@ class TokenData:
         pieces = [np.asarray(self._ids(i), dtype=np.int16) for i in self.chosen]
         self.sizes = np.array([len(piece) for piece in pieces], dtype=np.int64)
         self.ids = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
-        self.starts = np.concatenate([[0], self.sizes.cumsum()])
+        self.starts = starts_of(self.sizes)
+
+    def only(self, keep: NDArray[np.bool_]) -> TokenData:
+        """Some of the samples, (N,) bool, whose texts are not read again."""
+        some = copy.copy(self)
+        some.chosen = [i for i, kept in zip(self.chosen, keep, strict=True) if kept]
+        some.ids, some.sizes = self.ids[np.repeat(keep, self.sizes)], self.sizes[keep]
+        some.starts = starts_of(some.sizes)
+        return some
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -84,8 +94,7 @@ class TokenData:
         regions = None
         if self.data.regions:
             digits = self.data.regions[self.chosen[index]][begin : begin + len(ids)]
-            regions = torch.zeros(len(ids) + self.vocabulary.around, dtype=torch.int8)
-            regions[self.vocabulary.before : self.vocabulary.before + len(ids)] = torch.tensor([int(d) for d in digits])
+            regions = tagged(digits, self.vocabulary.before, self.vocabulary.around)
         return Sample(self.vocabulary.wrap(ids.tolist()), regions)
 
     def collate(self, samples: Sequence[Sample]) -> Sequences:
@@ -97,6 +106,11 @@ class TokenData:
             return self.vocabulary.token_ids(self.data.texts[index])
         except UserError as error:
             raise UserError(f"{self.data.name}, {self.data.called(index)}: {error}") from error
+
+
+def starts_of(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where samples of these sizes begin one after the other, and where the last ends: (N + 1,)."""
+    return np.concatenate([[0], sizes.cumsum()])
 
 
 def split_held_out(data: SequenceSet, config: TextConfig) -> tuple[list[int], list[int]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-import torch
 from torch import Tensor
 
 from core.errors import UserError
+from mmbio.models.official_qkv import joined_qkv
 
 ENCODER = "encoder.sentence_encoder."
 HEAD = "encoder.lm_head."
@@ -53,13 +53,7 @@ def from_official(weights: dict[str, Tensor]) -> dict[str, Tensor]:
             if own is None:
                 raise UserError(f"{name} is not an entry of the official state dict of AbBERT")
             found[f"encoder.bert.{own}"] = tensor[PAD + 1 :] if own == "position.weight" else tensor
-    for own, letters in parts.items():
-        if set(letters) != set("qkv"):
-            raise UserError(
-                f"{own}: only {', '.join(sorted(letters))} of query, key and value in the official state dict"
-            )
-        found[own] = torch.cat([letters[letter] for letter in "qkv"])
-    return found
+    return found | joined_qkv(parts)
 
 
 def _of_layer(rest: str) -> str | None:

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from core.errors import UserError
 from core.losses import cross_entropy
-from core.masked_model import MaskedModel, Objective
-from core.masking import Mask
+from core.masked_model import MaskedModel, MaskedOutput, Objective
+from core.masking import Mask, count_within
 from core.random import Randomness
 from core.saving import Pretrained
 from core.token_masks import Corruption, TokenMask, contiguous_tokens, random_tokens, span_tokens
+from mmbio.alignments import Alignments
 from mmbio.config.mask import TokenMaskConfig
 from mmbio.data.tokens import TokenData
 from mmbio.layers.lm_head import LMHead
@@ -110,8 +111,7 @@ class MaskedLM(Pretrained, MaskedModel):
         usable = self.vocabulary.hideable_ids[batch.ids.cpu()]
         if self.masking.kind in ("regions", "whole_regions"):
             usable = usable & (regions_of(batch) > 0)
-        ends = torch.cat([torch.zeros(1, dtype=torch.long), usable.long().cumsum(0)])[batch.offsets.cpu()]
-        return ends.diff() >= (1 if self.masking.kind == "whole_regions" else 2)
+        return count_within(usable, batch.offsets.cpu()) >= (1 if self.masking.kind == "whole_regions" else 2)
 
     def held_out_scores(self, data: TokenData, batch_size: int) -> dict[str, float]:
         """What is logged of sequences that are not trained on."""
@@ -136,10 +136,13 @@ class MaskedLM(Pretrained, MaskedModel):
     @torch.no_grad()
     def reconstruct(self, batch: Sequences, mask: Mask | None = None) -> Filled:
         """What the model puts in the place of hidden tokens."""
-        mask = self.draw_mask(batch) if mask is None else mask
-        output = self(batch, mask)
-        chances = output.predictions["lm"].float().softmax(-1)
-        return Filled(output.mask, chances.argmax(-1), chances)
+        return filled(self(batch, self.draw_mask(batch) if mask is None else mask))
+
+
+def filled(output: MaskedOutput) -> Filled:
+    """What a model with an objective ``lm`` said of the hidden tokens."""
+    chances = output.predictions["lm"].float().softmax(-1)
+    return Filled(cast(TokenMask, output.mask), chances.argmax(-1), chances)
 
 
 def regions_of(batch: Sequences) -> Tensor:
@@ -155,8 +158,8 @@ def regions_of(batch: Sequences) -> Tensor:
     return batch.regions.cpu()
 
 
-def hidden_ids(batch: Sequences, mask: Mask) -> Tensor:
-    """The true ids of the hidden tokens: (M,)."""
+def hidden_ids(batch: Sequences | Alignments, mask: Mask) -> Tensor:
+    """The true ids of the hidden tokens, or of hidden cells: (M,)."""
     return batch.ids[mask.hidden_index]
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-import torch
 from torch import Tensor
 
 from core.errors import UserError
+from mmbio.models.official_qkv import joined_qkv
 
 PAD = 1  # fair-esm's positions begin behind the padding token
 NAMES = {
@@ -62,13 +62,7 @@ def from_official(weights: dict[str, Tensor]) -> dict[str, Tensor]:
             width = weights[next(n for n in weights if n.endswith("embed_tokens.weight"))].shape[1]
             tensor = tensor[0, :, 0].expand(-1, width).contiguous()  # the first release has one number a row
         found[known] = tensor
-    for own, letters in parts.items():
-        if set(letters) != set("qkv"):
-            raise UserError(
-                f"{own}: only {', '.join(sorted(letters))} of query, key and value in the official state dict"
-            )
-        found[own] = torch.cat([letters[letter] for letter in "qkv"])
-    return found
+    return found | joined_qkv(parts)
 
 
 def _plain(name: str) -> str:

@@ -20,7 +20,7 @@ from mmbio.config import MSATransformerConfig
 from mmbio.data.msa import MSAData
 from mmbio.layers.axial import AxialBlock
 from mmbio.layers.lm_head import LMHead
-from mmbio.models.masked_lm import Filled
+from mmbio.models.masked_lm import Filled, filled, hidden_ids
 from mmbio.msa_mask import CellCorruption, masked_cells
 from mmbio.msa_score import score_msa
 from mmbio.proteins.alphabet import AF2, ESM_MSA
@@ -108,7 +108,7 @@ class MSATransformer(Pretrained, MaskedModel):
         vocabulary = ESM_MSA if config.alphabet == "esm" else AF2
         encoder = MSAEncoder(config, vocabulary)
         head = LMHead(config.dim, encoder.embedding)
-        super().__init__(encoder, {"lm": Objective(head, hidden_cells_of, cross_entropy)})
+        super().__init__(encoder, {"lm": Objective(head, hidden_ids, cross_entropy)})
         self.config = config
         self.vocabulary = vocabulary
         self.longest = config.positions
@@ -157,12 +157,4 @@ class MSATransformer(Pretrained, MaskedModel):
     @torch.no_grad()
     def reconstruct(self, batch: Alignments, mask: Mask | None = None) -> Filled:
         """What the model puts in the place of hidden cells."""
-        mask = self.draw_mask(batch) if mask is None else mask
-        output = self(batch, mask)
-        chances = output.predictions["lm"].float().softmax(-1)
-        return Filled(cast(TokenMask, output.mask), chances.argmax(-1), chances)
-
-
-def hidden_cells_of(batch: Alignments, mask: Mask) -> Tensor:
-    """The true ids of the hidden cells: (M,)."""
-    return batch.ids[mask.hidden_index]
+        return filled(self(batch, self.draw_mask(batch) if mask is None else mask))

@@ -20,17 +20,19 @@ def embed(run: str, data: str | None = None, out: str = "embeddings.npz", device
         out: npz to write; a label of -1 means none.
         device: where embeddings are computed; auto takes a GPU where there is one.
     """
+    from core.devices import moved
     from core.training.pretrained import data_of
     from mmgraph.data.inductive import InductiveSet
     from mmgraph.data.sets import NodeSet
     from mmgraph.data.sources import load
     from mmgraph.embedding import embed_graphs, embed_nodes
-    from mmgraph.runs import load_encoder_on, probe_config_of
+    from mmgraph.models import load_model
+    from mmgraph.runs import probe_config_of
     from mmgraph.training_data import all_graphs
 
     if not Path(out).resolve().parent.is_dir():
         raise UserError(f"--out {out}: its folder does not exist")
-    model = load_encoder_on(run, device)
+    model = moved(load_model(run), device)
     source = data or data_of(run)
     given = load(source)
     model.check(all_graphs(given), source)

@@ -33,18 +33,21 @@ def probe(
         device: where embeddings are computed; auto takes a GPU where there is one.
         out: JSON file for the results; RUN/probe.json where none is given.
     """
+    from core.cli.options import split_words
+    from core.devices import moved
     from core.training.pretrained import data_of, seed_folders
     from mmgraph.data.sets import NodeSet
     from mmgraph.data.sources import load
     from mmgraph.links import link_rows
+    from mmgraph.models import load_model
     from mmgraph.probing import probe_rows, probe_table, score_name
-    from mmgraph.runs import load_encoder_on, probe_config_of
+    from mmgraph.runs import probe_config_of
     from mmgraph.training_data import all_graphs
 
     if out is not None and not Path(out).resolve().parent.is_dir():
         raise UserError(f"--out {out}: its folder does not exist")
     folders = seed_folders(run)
-    models = [load_encoder_on(folder, device) for folder in folders]
+    models = [moved(load_model(folder), device) for folder in folders]
     source = data or data_of(folders[0])
     labelled = load(source)
     models[0].check(all_graphs(labelled), source)
@@ -70,8 +73,3 @@ def probe(
         write_atomically(target, (json.dumps(said, indent=1) + "\n").encode())
     except OSError as error:
         raise UserError(f"{target}: could not be written ({error.strerror or error})") from error
-
-
-def split_words(text: str) -> tuple[str, ...]:
-    """``a,b`` or ``[a, b]`` as words."""
-    return tuple(word for part in text.strip("[]").split(",") if (word := part.strip(" '\"")))

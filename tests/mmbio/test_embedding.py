@@ -11,8 +11,9 @@ from tiny_mmbio import command, random_proteins
 
 import mmbio.embedding
 from core.errors import UserError
+from core.evaluation.untrained import untrained
 from mmbio.config import ESM1bConfig, ESM2Config
-from mmbio.embedding import embed_residues, embed_sequences, untrained
+from mmbio.embedding import embed_residues, embed_sequences
 from mmbio.models.esm1b import ESM1b
 from mmbio.models.esm2 import ESM2
 from mmbio.proteins.alphabet import ESM

@@ -106,6 +106,18 @@ def test_a_text_that_cannot_be_said_otherwise_is_named() -> None:
         data.sample(0, generator(0))
 
 
+def test_some_of_the_samples_are_as_if_no_others_had_been_read() -> None:
+    data = some("MKV", "AAAAAAAA", "G", "LLKKEE", regions=("010", "00112200", "0", "333000"))
+    kept = TokenData(data, [3, 0, 2, 1], ESM, 5).only(np.array([True, False, False, True]))
+    anew = TokenData(data, [3, 1], ESM, 5)
+    assert kept.chosen == anew.chosen
+    assert kept.lengths.tolist() == anew.lengths.tolist()
+    for index in range(2):
+        mine, other = kept.sample(index, generator(index)), anew.sample(index, generator(index))
+        assert torch.equal(mine.ids, other.ids)
+        assert torch.equal(mine.regions, other.regions)
+
+
 def test_batches_of_sequences() -> None:
     batch = join([torch.tensor([1, 2, 3]), torch.tensor([4]), torch.tensor([], dtype=torch.long)])
     assert len(batch) == 3
