@@ -12,8 +12,8 @@ import pytest
 
 from core.cli.app import run
 from core.cli.options import new_parser
-from core.cli.pretrain import OPTIONS
 from core.cli.recipes import all_recipes, find_recipe, kind_of, parse_recipe
+from core.cli.training import OPTIONS
 from core.errors import UserError
 
 ROOT = Path(__file__).parents[1]

@@ -69,11 +69,12 @@ def find_recipe(domain: str, name: str) -> Recipe:
     return read_recipe(known[name])
 
 
-def kind_of(recipe: Recipe, kinds: Mapping[str, type]) -> type:
+def kind_of(recipe: Recipe, kinds: Mapping[str, type], done: str = "pretrained") -> type:
     """The dataclass of the system that a recipe names.
 
     Args:
-        kinds: dataclasses by the names of the systems that can be pretrained.
+        kinds: dataclasses by the names of the systems that fit.
+        done: what is done to them, for the message.
 
     Raises:
         UserError: no such system.
@@ -81,7 +82,9 @@ def kind_of(recipe: Recipe, kinds: Mapping[str, type]) -> type:
     system = recipe.values.get("system")
     if not isinstance(system, str) or system not in kinds:
         named = (
-            f"system {system!r} cannot be pretrained" if "system" in recipe.values else "names no system to pretrain"
+            f"system {system!r} cannot be {done}"
+            if "system" in recipe.values
+            else f"names no system that can be {done}"
         )
         raise UserError(f"{recipe.path}: {named}; expected one of {', '.join(kinds)}")
     return kinds[system]

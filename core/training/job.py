@@ -16,6 +16,7 @@ from torch import distributed as dist
 from core.errors import UserError
 from core.masked_model import MaskedModel
 from core.random import derive_seed
+from core.tokenizer import Tokenizer
 from core.training.checkpoint import whole_weights
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 from core.training.data import Microbatch, TrainingData, lengths_of, make_plan
@@ -40,6 +41,16 @@ def masked_step(model: MaskedModel) -> Step:
         output = wrapped(micro.batch, mask)
         terms = {f"loss_{name}": value for name, value in output.parts.items()}
         return output.loss, terms if len(terms) > 1 else {}
+
+    return step
+
+
+def tokenizer_step(model: Tokenizer) -> Step:
+    """The training step of a tokenizer: its noise is drawn outside the forward pass, with a generator a sample."""
+
+    def step(wrapped: nn.Module, micro: Microbatch, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
+        output = wrapped(micro.batch, model.draw_noise(micro.batch, micro.generators(seed, "noise")))
+        return output.loss, {f"loss_{name}": value for name, value in output.parts.items()}
 
     return step
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from core.cli.pretrain import pretrain_command
+from core.cli.training import training_command
 from mm3d.config import PointMAERecipe
 
 RECIPES = {"point_mae": PointMAERecipe}
@@ -13,7 +13,7 @@ RECIPES = {"point_mae": PointMAERecipe}
 
 def main(words: list[str]) -> None:
     """Parse a recipe with its overrides, train, and write the report."""
-    pretrain_command("mm3d", "point_mae", RECIPES, _pretrain, words)
+    training_command("mm3d", "pretrain", "point_mae", RECIPES, _pretrain, words)
 
 
 def _pretrain() -> Callable[..., Any]:

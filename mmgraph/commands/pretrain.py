@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from core.cli.pretrain import pretrain_command
+from core.cli.training import training_command
 from mmgraph.config import RECIPES
 
 
 def main(words: list[str]) -> None:
     """Parse a recipe with its overrides and train."""
-    pretrain_command("mmgraph", "graphmae_cora", RECIPES, _pretrain, words)
+    training_command("mmgraph", "pretrain", "graphmae_cora", RECIPES, _pretrain, words)
 
 
 def _pretrain() -> Callable[..., Any]:
