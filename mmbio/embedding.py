@@ -13,22 +13,25 @@ from torch import Tensor
 
 from core.errors import UserError
 from mmbio.evaluating import BATCH_TOKENS, evaluating
-from mmbio.sequences import Sequences, join, tagged
-from mmbio.windows import Window, own_longest, windows
+from mmbio.windows import Window, windows
 
 IN_MEMORY = 2**31
 """Bytes of residue features that are kept in memory; more go to a temporary file."""
 
 
 class Piece(NamedTuple):
-    """A window of one of the sequences, as ids with begin and end around it, and the regions of these if there are any;
-    ``whole`` is the length of the sequence."""
+    """A window of one of the texts as the model's reader reads it, and its regions, "" where there are none; ``whole`` is the
+    length of the text."""
 
     sequence: int
     whole: int
     window: Window
-    ids: Tensor
-    regions: Tensor | None = None
+    item: Any
+    regions: str = ""
+
+    @property
+    def length(self) -> int:
+        return self.window.end - self.window.begin
 
 
 def embed_sequences(
@@ -44,12 +47,12 @@ def embed_sequences(
         regions: of every sequence, a digit a residue; none at all where they are not known.
 
     Raises:
-        UserError: a text that the model's vocabulary cannot read.
+        UserError: a text that the model cannot read.
     """
     found: NDArray[np.float32] | None = None
     with evaluating(model) as device:
         for some in batches(pieces(model, texts, regions), tokens):
-            features = model.embed(batch_of(some).to(device)).float().cpu().numpy()
+            features = model.embed(batch_of(model, some).to(device)).float().cpu().numpy()
             if found is None:
                 found = np.zeros((len(texts), features.shape[1]), np.float32)
             for piece, row in zip(some, features, strict=True):
@@ -107,20 +110,20 @@ class ResidueFeatures:
 def embed_residues(
     model: Any, texts: Sequence[str], tokens: int = BATCH_TOKENS, regions: Sequence[str] = ()
 ) -> ResidueFeatures:
-    """Features of every residue, what ``model.encode`` gives for its token, in evaluation mode, mode restored afterwards.
+    """Features of every residue, token or atom, what ``model.encode`` gives for it, in evaluation mode, mode restored afterwards.
 
     A sequence longer than the model's positions is cut by :func:`~mmbio.windows.windows`. Arguments as
     :func:`embed_sequences`.
 
     Raises:
-        UserError: a text that the vocabulary cannot read, or features that are not finite in half precision.
+        UserError: a text that the model cannot read, or features that are not finite in half precision.
     """
     found: ResidueFeatures | None = None
     cut = pieces(model, texts, regions)
     lengths = list({piece.sequence: piece.whole for piece in cut}.values())
     with evaluating(model) as device:
         for some in batches(cut, tokens):
-            batch = batch_of(some).to(device)
+            batch = batch_of(model, some).to(device)
             features = model.encode(batch)[model.own_tokens(batch)].to(torch.float16).cpu()
             if not bool(features.isfinite().all()):
                 raise UserError(
@@ -128,8 +131,7 @@ def embed_residues(
                 )
             if found is None:
                 found = ResidueFeatures(lengths, features.shape[1])
-            sizes = [piece.window.end - piece.window.begin for piece in some]
-            for piece, rows in zip(some, features.split(sizes), strict=True):
+            for piece, rows in zip(some, features.split([piece.length for piece in some]), strict=True):
                 begin, _, first, last = piece.window
                 found.of(piece.sequence)[first:last] = rows[first - begin : last - begin].numpy()
     if found is None:
@@ -141,19 +143,19 @@ def pieces(model: Any, texts: Sequence[str], regions: Sequence[str] = ()) -> lis
     """Texts as windows that fit into a model.
 
     Raises:
-        UserError: a text that the vocabulary cannot read, with its number.
+        UserError: a text that the model cannot read, with its number.
     """
-    found, vocabulary = [], model.vocabulary
+    found, reader = [], model.reader
     for number, text in enumerate(texts):
         try:
-            ids = vocabulary.token_ids(text)
+            item = reader.read(text)
         except UserError as error:
             raise UserError(f"sequence {number}: {error}") from error
-        for window in windows(len(ids), own_longest(model)):
-            tags = None
-            if regions:
-                tags = tagged(regions[number][window.begin : window.end], vocabulary.before, vocabulary.around)
-            found.append(Piece(number, len(ids), window, vocabulary.wrap(ids[window.begin : window.end]), tags))
+        whole = reader.length(item)
+        for window in windows(whole, reader.longest):
+            part = reader.window(item, window.begin, window.end)
+            tags = regions[number][window.begin : window.end] if regions else ""
+            found.append(Piece(number, whole, window, part, tags))
     return found
 
 
@@ -161,17 +163,17 @@ def batches(some: list[Piece], tokens: int) -> Iterator[list[Piece]]:
     """Pieces of similar length, at most so many tokens together, or one that has more."""
     batch: list[Piece] = []
     size = 0
-    for piece in sorted(some, key=lambda piece: len(piece.ids)):
-        if batch and size + len(piece.ids) > tokens:
+    for piece in sorted(some, key=lambda piece: piece.length):
+        if batch and size + piece.length > tokens:
             yield batch
             batch, size = [], 0
         batch.append(piece)
-        size += len(piece.ids)
+        size += piece.length
     if batch:
         yield batch
 
 
-def batch_of(some: Sequence[Piece]) -> Sequences:
-    """Pieces as one batch."""
-    regions = [piece.regions for piece in some if piece.regions is not None]
-    return join([piece.ids for piece in some], regions or None)
+def batch_of(model: Any, some: Sequence[Piece]) -> Any:
+    """Pieces as one batch of a model."""
+    regions = [piece.regions for piece in some if piece.regions]
+    return model.reader.join([piece.item for piece in some], regions)

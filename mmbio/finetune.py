@@ -26,14 +26,13 @@ from core.training.pretrained import data_of
 from core.training.run import RunFolder
 from core.training.selection import BestWeights, read_record
 from mmbio.config import SequenceFinetuneRecipe, SequencePredictorConfig
-from mmbio.data.labelled import LabelledTokens
+from mmbio.data.labelled import LabelledTexts
 from mmbio.data.sets import LabelledSequences, Task
 from mmbio.data.sources import load
 from mmbio.models import load_model
 from mmbio.models.predictor import SequencePredictor
-from mmbio.prediction import Scores, score_part, selecting_score
+from mmbio.prediction import Scores, prepare, score_part, selecting_score
 from mmbio.takes import check_kind
-from mmbio.windows import own_longest
 
 LOOKED_AT = 4  # sequences that tell which parameters features depend on
 
@@ -72,16 +71,25 @@ def finetune(
 
     def make(main: bool) -> Job:
         model = new_predictor(source, recipe, given, scratch)
-        longest = min(recipe.longest, own_longest(model) or recipe.longest)
         labels = standardise(model, given)
-        train = LabelledTokens(given, given.train, model.vocabulary, longest, labels)
+        train = LabelledTexts(given, given.train, model.reader, recipe.longest, labels)
         if not recipe.freeze:
             freeze_unused(model, model.encoder, lambda: model.features(train.look(LOOKED_AT)))
-        name = selecting_score(given)
-        best = BestWeights(folder.state, model, lambda: score_part(model, given, given.validation)[name], name, main)
+        name, chosen = selecting_score(given), given.validation
+        looked_at = prepare(model, [given.texts[i] for i in chosen])
+        best = BestWeights(folder.state, model, lambda: score_part(model, given, chosen, looked_at)[name], name, main)
         said = {"pretrained": None if scratch else str(source), "data": describe_data(given, recipe.data)}
-        counted = ("tokens", lambda batch: len(batch.sequences.ids))
-        return Job(model, train, supervised_step(given.task), said, best.after_epoch, best.restore, counted=counted)
+        counted = (model.reader.unit, lambda batch: model.reader.size(batch.sequences))
+        return Job(
+            model,
+            train,
+            supervised_step(given.task),
+            said,
+            best.after_epoch,
+            best.restore,
+            counted=counted,
+            enough=lambda epoch: best.enough(epoch, recipe.patience),
+        )
 
     config = {**dataclasses.asdict(recipe), "pretrained": str(source), "scratch": scratch}
     outcome = run_training(folder, config, resume, "", recipe, make)
@@ -112,19 +120,24 @@ def new_predictor(
     """A predictor with a fresh head on a saved model's encoder, which has its weights or (scratch) fresh ones.
 
     Raises:
-        UserError: no pretrained model, one of other data than these, or texts that its vocabulary cannot read.
+        UserError: no pretrained model, one of other data than these, or texts that it cannot read.
     """
     described = describe(source)
     if described["model"] == SequencePredictor.__name__:
         raise UserError(f"{source}: is fine-tuned already; expected a pretrained model")
     pretrained = load_model(source)
     check_kind(pretrained, data)
-    look = LabelledTokens(data, data.train[:1], pretrained.vocabulary, own_longest(pretrained) or 1022).look(1)
+    look = LabelledTexts(data, data.train[:1], pretrained.reader, recipe.longest).look(1)
     with torch.no_grad():
         width = (pretrained.encode(look) if data.task == "residues" else pretrained.embed(look)).shape[1]
+    sizes = described["config"]
+    if recipe.encoder_dropout is not None:
+        if "dropout" not in sizes:
+            raise UserError(f"{source}: encoder_dropout {recipe.encoder_dropout}: {described['model']} has no dropout")
+        sizes = {**sizes, "dropout": recipe.encoder_dropout}
     config = SequencePredictorConfig(
         described["model"],
-        described["config"],
+        sizes,
         width,
         data.task,
         data.classes,

@@ -1,22 +1,18 @@
-"""How well a language model tells hidden tokens of sequences it was not trained on."""
+"""How well a masked model tells hidden tokens or atoms of sequences it was not trained on."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from core.random import generator
-from mmbio.data.tokens import TokenData
 from mmbio.evaluating import BATCH_TOKENS, evaluating
-from mmbio.sequences import Sequences
-
-if TYPE_CHECKING:
-    from mmbio.models.masked_lm import MaskedLM
+from mmbio.readers import Samples
 
 
 class LMScore(NamedTuple):
@@ -40,7 +36,7 @@ class LMScore(NamedTuple):
         return {f"held_out_{name}": value for name, value in found.items()}
 
 
-def score_lm(model: MaskedLM, data: TokenData) -> LMScore:
+def score_lm(model: Any, data: Samples) -> LMScore:
     """Hide tokens as in training, always the same ones, and compare; in evaluation mode, mode restored afterwards.
 
     Batches in which nothing can be hidden are left out.
@@ -50,10 +46,11 @@ def score_lm(model: MaskedLM, data: TokenData) -> LMScore:
         for batch, draws in batches(data):
             if bool(model.learns_from(batch).any()):
                 output = model(batch.to(device), model.draw_mask(batch, draws).to(device))
-                yield output.predictions["lm"].float().cpu(), output.targets["lm"].cpu()
+                logits, ids = model.told(output)
+                yield logits.float().cpu(), ids.cpu()
 
     with evaluating(model) as device:
-        return count_told(told(), len(model.vocabulary))
+        return count_told(told(), len(model.token_names))
 
 
 def count_told(found: Iterable[tuple[Tensor, Tensor]], size: int) -> LMScore:
@@ -71,15 +68,15 @@ def count_told(found: Iterable[tuple[Tensor, Tensor]], size: int) -> LMScore:
     return LMScore(total / max(count, 1), int(right.sum()) / max(count, 1), count, hidden.tolist(), right.tolist())
 
 
-def batches(data: TokenData) -> Iterator[tuple[Sequences, list[torch.Generator]]]:
+def batches(data: Samples) -> Iterator[tuple[Any, list[torch.Generator]]]:
     """All samples in batches of about :data:`~mmbio.evaluating.BATCH_TOKENS` tokens, each with the generators of its masks."""
-    some: list[int] = []
+    some: list[Any] = []
+    masks: list[torch.Generator] = []
     tokens = 0
-    lengths = data.lengths
     for index in range(len(data)):
-        some.append(index)
-        tokens += int(lengths[index])
+        some.append(data.sample(index, generator(0, index, "held out")))
+        masks.append(generator(0, index, "held out mask"))
+        tokens += some[-1].size
         if tokens >= BATCH_TOKENS or index + 1 == len(data):
-            samples = [data.sample(i, generator(0, i, "held out")) for i in some]
-            yield data.collate(samples), [generator(0, i, "held out mask") for i in some]
-            some, tokens = [], 0
+            yield data.collate(some), masks
+            some, masks, tokens = [], [], 0

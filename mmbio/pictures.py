@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from core.errors import UserError
 from core.random import generator
@@ -15,10 +14,8 @@ from core.reporting.page import Page
 from core.reporting.palette import INK
 from core.reporting.png import new_figure, save_png
 from mmbio.data.sets import SequenceSet
-from mmbio.data.tokens import TokenData
 from mmbio.embedding import Piece, batch_of, pieces
-from mmbio.models.masked_lm import MaskedLM
-from mmbio.sequences import join
+from mmbio.readers import Samples
 from mmbio.takes import check_kind
 
 WIDTH = 60  # tokens a line of the picture
@@ -38,32 +35,31 @@ Row = tuple[str, list[Guess]]
 """What a sequence is called, and its tokens."""
 
 
-def guesses(model: MaskedLM, ids: Tensor, draws: torch.Generator, regions: Tensor | None = None) -> list[Guess]:
-    """Hide tokens of one sequence as in training and let the model name them; begin and end are left out.
+def guesses(model: Any, batch: Any, draws: torch.Generator) -> list[Guess]:
+    """Hide tokens of a batch of one sequence as in training and let the model name them; begin and end are left out.
 
     Raises:
         UserError: nothing in it may be hidden.
     """
-    batch = join([ids], None if regions is None else [regions])
     device = next(model.parameters()).device
     mask = model.draw_mask(batch, [draws])
-    filled = model.reconstruct(batch.to(device), mask.to(device))
-    tokens, around = model.vocabulary.tokens, {model.vocabulary.begin, model.vocabulary.end}
+    batch = batch.to(device)
+    filled = model.reconstruct(batch, mask.to(device))
+    names = model.token_names
     rows = {place: row for row, place in enumerate(mask.hidden_index.tolist())}
     found = []
-    for place, number in enumerate(ids.tolist()):
+    ids, own = model.true_ids(batch).tolist(), model.own_tokens(batch).tolist()
+    for place, (number, shown) in enumerate(zip(ids, own, strict=True)):
         row = rows.get(place)
-        if row is None:
-            found.append(Guess(tokens[number], False, "", 1.0))
-        else:
-            named = tokens[int(filled.ids[row])]
-            found.append(Guess(tokens[number], True, named, float(filled.chances[row, number])))
-    return [guess for guess in found if guess.token not in around]
+        if row is not None:
+            named = names[int(filled.ids[row])]
+            found.append(Guess(names[number], True, named, float(filled.chances[row, number])))
+        elif shown:
+            found.append(Guess(names[number], False, "", 1.0))
+    return found
 
 
-def reconstruct_texts(
-    model: MaskedLM, data: SequenceSet, chosen: Sequence[int], seed: int, begin: int = 0
-) -> list[Row]:
+def reconstruct_texts(model: Any, data: SequenceSet, chosen: Sequence[int], seed: int, begin: int = 0) -> list[Row]:
     """Some sequences of a set as rows of guesses; of one longer than the model's positions window by window.
 
     Args:
@@ -86,39 +82,38 @@ def reconstruct_texts(
     return rows
 
 
-def windowed_guesses(model: MaskedLM, cut: Sequence[Piece], draws: torch.Generator) -> list[Guess]:
+def windowed_guesses(model: Any, cut: Sequence[Piece], draws: torch.Generator) -> list[Guess]:
     """Guesses of one sequence, each token from the window that speaks for it; of a window in which nothing may be hidden
     all is shown as seen.
 
     Raises:
         UserError: nothing may be hidden in any.
     """
-    can_hide = model.learns_from(batch_of(cut)).tolist()
+    can_hide = model.learns_from(batch_of(model, cut)).tolist()
     found: list[Guess] = []
     for piece, can in zip(cut, can_hide, strict=True):
-        begin, end, first, last = piece.window
+        begin, _, first, last = piece.window
         if can or not any(can_hide):  # a mask of nothing is an error that says why
-            row = guesses(model, piece.ids, draws, piece.regions)
+            row = guesses(model, batch_of(model, [piece]), draws)
         else:
-            before = model.vocabulary.before
-            row = [
-                Guess(model.vocabulary.tokens[i], False, "", 1.0)
-                for i in piece.ids[before : before + end - begin].tolist()
-            ]
+            batch = batch_of(model, [piece])
+            ids = model.true_ids(batch)[model.own_tokens(batch)]
+            row = [Guess(model.token_names[i], False, "", 1.0) for i in ids.tolist()]
         found += row[first - begin : last - begin]
     return found
 
 
-def held_out_rows(model: Any, data: TokenData, count: int) -> list[Row]:
+def held_out_rows(model: Any, data: Samples, count: int) -> list[Row]:
     """The first sequences of a set as rows of guesses; without windows in which nothing may be hidden."""
     rows: list[Row] = []
     for index in range(len(data)):
         sample = data.sample(index, generator(0, index, "shown"))
-        if not bool(model.learns_from(data.collate([sample])).any()):
+        batch = data.collate([sample])
+        if not bool(model.learns_from(batch).any()):
             continue
         place = data.chosen[index]
         name = data.data.names[place] if data.data.names else f"sequence {place}"
-        rows.append((name, guesses(model, sample.ids, generator(0, index, "shown mask"), sample.regions)))
+        rows.append((name, guesses(model, batch, generator(0, index, "shown mask"))))
         if len(rows) == count:
             break
     return rows

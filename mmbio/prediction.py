@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from core.evaluation.metrics import accuracy, mean_class_accuracy, rmse, roc_auc, spearman
 from mmbio.data.sets import LabelledSequences
-from mmbio.embedding import batch_of, batches, pieces
+from mmbio.embedding import Piece, batch_of, batches, pieces
 from mmbio.evaluating import BATCH_TOKENS, evaluating
 from mmbio.models.predictor import SequencePredictor
 from mmbio.residue_probe import residue_scores
@@ -18,24 +19,49 @@ from mmbio.residue_probe import residue_scores
 Scores = dict[str, float]
 
 
-def predict(model: SequencePredictor, texts: Sequence[str], tokens: int = BATCH_TOKENS) -> list[NDArray[np.float32]]:
+class Prepared(NamedTuple):
+    """Texts that were read and put into batches, to predict for them again and again: units of each, and batches of pieces."""
+
+    sizes: list[int]
+    batches: list[tuple[list[Piece], Any]]
+
+
+def prepare(model: SequencePredictor, texts: Sequence[str], tokens: int = BATCH_TOKENS) -> Prepared:
+    """Texts as a model reads them, those of similar length together.
+
+    Args:
+        tokens: units of a batch.
+
+    Raises:
+        UserError: a text that the model cannot read.
+    """
+    cut = pieces(model, texts)  # labelled data has no regions
+    sizes = {piece.sequence: piece.whole for piece in cut}
+    return Prepared(list(sizes.values()), [(some, batch_of(model, some)) for some in batches(cut, tokens)])
+
+
+def predict(
+    model: SequencePredictor, texts: Sequence[str] | Prepared, tokens: int = BATCH_TOKENS
+) -> list[NDArray[np.float32]]:
     """Predictions for each sequence, in evaluation mode: (K,) chances of classes, chances of yes, or values in their units;
     for residues (L, K) chances of classes.
 
     Of a sequence longer than the model's positions: the mean over its windows, or each residue from its window.
 
+    Args:
+        texts: sequences, or what :func:`prepare` made of them.
+
     Raises:
-        UserError: a text that the vocabulary cannot read.
+        UserError: a text that the model cannot read.
     """
-    cut = pieces(model, texts)  # labelled data has no regions
+    asked = texts if isinstance(texts, Prepared) else prepare(model, texts, tokens)
     outputs = len(model.config.classes)
     residues = model.config.task == "residues"
-    sizes = {piece.sequence: piece.whole for piece in cut}
-    found = [np.zeros((size, outputs) if residues else outputs, np.float32) for size in sizes.values()]
+    found = [np.zeros((size, outputs) if residues else outputs, np.float32) for size in asked.sizes]
     with evaluating(model) as device:
-        for some in batches(cut, tokens):
-            said = model.in_units(model(batch_of(some).to(device))).cpu()
-            lengths = [piece.window.end - piece.window.begin if residues else 1 for piece in some]
+        for some, batch in asked.batches:
+            said = model.in_units(model(batch.to(device))).cpu()
+            lengths = [piece.length if residues else 1 for piece in some]
             for piece, rows in zip(some, said.split(lengths), strict=True):
                 begin, _, first, last = piece.window
                 if residues:
@@ -52,14 +78,19 @@ def selecting_score(data: LabelledSequences) -> str:
     return {"values": "negative_error", "binary": "roc_auc"}.get(data.task, "accuracy")
 
 
-def score_part(model: SequencePredictor, data: LabelledSequences, part: NDArray[np.integer]) -> Scores:
+def score_part(
+    model: SequencePredictor, data: LabelledSequences, part: NDArray[np.integer], prepared: Prepared | None = None
+) -> Scores:
     """Scores of a part by name.
+
+    Args:
+        prepared: the texts of the part as :func:`prepare` gave them, where they are scored more than once.
 
     Classes: ``accuracy``, ``mean_class_accuracy``. Values, averaged over columns: ``spearman``, ``rmse``, and
     ``negative_error``, less the root mean squared error of standardised values. Binary: ``roc_auc``, averaged over tasks.
     Residues: ``accuracy``, and for two classes ``mcc`` and ``average_precision``.
     """
-    said = predict(model, [data.texts[i] for i in part])
+    said = predict(model, [data.texts[i] for i in part] if prepared is None else prepared)
     if data.task == "residues":
         labels = np.concatenate([data.labels[i] for i in part])
         chances, known = np.concatenate(said), labels >= 0

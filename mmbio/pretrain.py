@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,7 @@ from mmbio.data.tokens import split_held_out
 from mmbio.models import load_model, new_model
 from mmbio.molecules.vocabulary import with_vocabulary
 from mmbio.report import write_report
-from mmbio.sequences import Sequences
-from mmbio.texts import check_counts, counted, spelled, token_data
+from mmbio.texts import check_counts, counted, samples_of, spelled
 
 SHOWN_OF_TRAINING = 100  # sequences that a report is of where none are held out
 
@@ -49,8 +47,8 @@ def pretrain(
 
     def make(main: bool) -> Job:
         model = new_model(settings.model)
-        samples = token_data(model, given, train, longest, augment)
-        looked_at = token_data(model, given, held, longest)
+        samples = samples_of(model, given, train, longest, augment)
+        looked_at = samples_of(model, given, held, longest)
         check_counts(model, samples, looked_at, settings.train, settings.run)
 
         def after_epoch(epoch: int) -> dict[str, float] | None:
@@ -60,27 +58,19 @@ def pretrain(
 
         left_out = len(train) + len(held) - len(samples) - len(looked_at)
         said = describe_data(given, settings.data, len(samples), len(looked_at), left_out)
-        unit = "residues" if given.kind == "protein" else "tokens"
-        return Job(
-            model, samples, masked_step(model), said, after_epoch=after_epoch, counted=(unit, own_counter(model))
-        )
+        counted = (model.reader.unit, model.reader.size)
+        return Job(model, samples, masked_step(model), said, after_epoch=after_epoch, counted=counted)
 
     outcome = run_training(folder, dataclasses.asdict(settings), resume, header, settings, make)
     finished_before = outcome.result.steps_now == 0 and (folder.path / "report.html").exists()
     if outcome.main and not finished_before:
         model = load_model(folder.path)
-        shown, what = token_data(model, given, held, longest), "sequences that were not trained on"
+        shown, what = samples_of(model, given, held, longest), "sequences that were not trained on"
         if not len(shown):
-            shown = token_data(model, given, train[:SHOWN_OF_TRAINING], longest)
+            shown = samples_of(model, given, train[:SHOWN_OF_TRAINING], longest)
             what = "sequences that were trained on, since none were held out"
         write_report(folder, model, shown, f"{len(shown)} {what}")
     return outcome
-
-
-def own_counter(model: Any) -> Callable[[Sequences], int]:
-    """What counts the tokens of a batch's texts, without begin and end."""
-    around = model.vocabulary.around
-    return lambda batch: len(batch.ids) - around * len(batch)
 
 
 def describe_data(data: SequenceSet, source: str, train: int, held: int, left_out: int = 0) -> dict[str, Any]:

@@ -19,19 +19,18 @@ from mmbio.contact_probe import SHARES, contact_rows
 from mmbio.data.msa import MSAData, MSASet
 from mmbio.data.sets import AntibodySet, LabelledSequences, SequenceSet
 from mmbio.data.structures import StructureSet
-from mmbio.data.tokens import TokenData
 from mmbio.data.variants import VariantSet
 from mmbio.embedding import embed_residues, embed_sequences
 from mmbio.msa_score import score_by_column, score_msa
 from mmbio.perplexity import LMScore, score_lm
 from mmbio.probes import probe_binary, probe_classes, probe_values
 from mmbio.raw_features import WindowOneHot, raw_features
+from mmbio.readers import Samples
 from mmbio.recovery import KINDS, recover, recover_by_place
 from mmbio.residue_probe import Features, probe_residues
 from mmbio.takes import check_kind, check_maps, check_names_hidden, name_of
-from mmbio.texts import token_data
+from mmbio.texts import samples_of
 from mmbio.variants import variant_rows
-from mmbio.windows import own_longest
 
 CLASS_METHODS = ("logistic", "linear_svm", "knn")
 
@@ -126,7 +125,7 @@ def probe_sequence_rows(
         for name, some in subjects(models, settings.controls)
     ]
     if settings.controls:
-        features += [(name, [x]) for name, x in raw_features(data, models[0].vocabulary).items()]
+        features += [(name, [x]) for name, x in raw_features(data, models[0].reader).items()]
     rows = []
     for name, some in features:
         for method in sequence_probes(data, settings.methods):
@@ -238,8 +237,8 @@ def frequencies(score: LMScore) -> dict[str, float]:
     return {"perplexity": math.exp(float(-(shares * np.log(shares)).sum())), "accuracy": float(shares.max())}
 
 
-def _tokens(model: Any, data: SequenceSet, longest: int) -> TokenData:
-    found = token_data(model, data, data.held_out or range(len(data)), min(longest, own_longest(model) or longest))
+def _tokens(model: Any, data: SequenceSet, longest: int) -> Samples:
+    found = samples_of(model, data, data.held_out or range(len(data)), model.reader.trained_length(longest) or longest)
     if not len(found):
         raise UserError(f"{data.name}: no sequence of which masks may hide something")
     return found

@@ -13,21 +13,22 @@ from torch import Tensor
 
 from mmbio.data.sets import LabelledSequences
 from mmbio.proteins.alphabet import RESIDUES
-from mmbio.vocabulary import Vocabulary
+from mmbio.readers import Reader
 
 LETTERS = "".join(sorted(RESIDUES))
 WINDOW = 17
 """Residues that a window shows, half of them before and behind; as the bar for secondary structure has it."""
 
 
-def raw_features(data: LabelledSequences, vocabulary: Vocabulary) -> dict[str, NDArray]:
+def raw_features(data: LabelledSequences, reader: Reader) -> dict[str, NDArray]:
     """Features of sequences without a model, by name: each (N, C), float32 or (fingerprints) uint8.
 
     Proteins: shares of the letters; where all are of one length (variants of a protein) also a one-hot vector of the
-    letters that change. Molecules: numbers of the tokens; circular fingerprints where rdkit is installed.
+    letters that change. Molecules: numbers of the tokens or atoms; circular fingerprints where rdkit is installed.
     """
     if data.kind == "molecule":
-        found: dict[str, NDArray] = {"token counts": token_counts(data.texts, vocabulary)}
+        name, counts = reader.counts(data.texts)
+        found: dict[str, NDArray] = {name: counts}
         prints = fingerprints(data.texts)
         return found if prints is None else {**found, "ECFP4": prints}
     found = {"composition": composition(data.texts)}
@@ -51,13 +52,6 @@ def one_hot(texts: Sequence[str]) -> NDArray[np.float32]:
     places = np.flatnonzero((codes != codes[0]).any(0))
     every = [codes[:, [place]] == np.unique(codes[:, place]) for place in places]
     return np.concatenate([*every, np.ones((len(texts), 1), bool)], 1).astype(np.float32)
-
-
-def token_counts(texts: Sequence[str], vocabulary: Vocabulary) -> NDArray[np.float32]:
-    """How often each token of a vocabulary is in a text: (N, K)."""
-    return np.stack([np.bincount(vocabulary.token_ids(text), minlength=len(vocabulary)) for text in texts]).astype(
-        np.float32
-    )
 
 
 def fingerprints(texts: Sequence[str]) -> NDArray[np.uint8] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,17 @@ from core.reporting.page import Page
 from core.reporting.tables import Table
 from core.training.run import RunFolder
 from mmbio.data.sets import LabelledSequences
-from mmbio.data.tokens import TokenData
 from mmbio.embedding import embed_sequences
-from mmbio.models.masked_lm import MaskedLM
 from mmbio.perplexity import LMScore, score_lm
 from mmbio.pictures import held_out_rows, plot_rows
-from mmbio.vocabulary import Vocabulary
+from mmbio.readers import Samples
 
 SHOWN = 4  # sequences with predictions
 SHOWN_POINTS = 800  # in the picture of features
 MOST_TOKENS = 40  # lines of the table of tokens
 
 
-def write_report(folder: RunFolder, model: Any, data: TokenData, what: str) -> Path:
+def write_report(folder: RunFolder, model: Any, data: Samples, what: str) -> Path:
     """Write ``report.html`` with ``curves.png`` and, for language models, ``predictions.png`` into a run folder.
 
     Args:
@@ -35,7 +34,7 @@ def write_report(folder: RunFolder, model: Any, data: TokenData, what: str) -> P
     """
     page = Page(f"{type(model).__name__}: {folder.path.resolve().name}")
     add_training(page, folder)
-    if isinstance(model, MaskedLM):
+    if model.names_hidden:
         add_predictions(page, folder, model, data, what)
     return end_with_settings(page, folder)
 
@@ -50,7 +49,7 @@ def write_alignment_report(folder: RunFolder, model: Any, score: LMScore, contro
     """
     page = Page(f"{type(model).__name__}: {folder.path.resolve().name}")
     add_training(page, folder)
-    add_tokens(page, score, model.vocabulary, what)
+    add_tokens(page, score, model.token_names, what)
     rows = [(name, s.perplexity, s.accuracy) for name, s in (("model", score), ("frequencies of the column", control))]
     page.add_table(Table(("told by", "perplexity", "accuracy"), rows), "The same hidden cells.")
     return end_with_settings(page, folder)
@@ -70,11 +69,11 @@ def end_with_settings(page: Page, folder: RunFolder) -> Path:
     return page.write(folder.path / "report.html")
 
 
-def add_predictions(page: Page, folder: RunFolder, model: MaskedLM, data: TokenData, what: str) -> None:
+def add_predictions(page: Page, folder: RunFolder, model: Any, data: Samples, what: str) -> None:
     """What a language model tells right, by token, and sequences with its predictions."""
     if not len(data):
         return
-    add_tokens(page, score_lm(model, data), model.vocabulary, what)
+    add_tokens(page, score_lm(model, data), model.token_names, what)
     page.add_heading("Predictions")
     page.add_image(
         plot_rows(held_out_rows(model, data, SHOWN), folder.path / "predictions.png"),
@@ -82,23 +81,21 @@ def add_predictions(page: Page, folder: RunFolder, model: MaskedLM, data: TokenD
     )
 
 
-def add_tokens(page: Page, score: LMScore, vocabulary: Vocabulary, what: str) -> None:
+def add_tokens(page: Page, score: LMScore, names: Sequence[str], what: str) -> None:
     """A table of tokens, and the scores over all of them; nothing where none were hidden."""
     if not score.tokens:
         return
     page.add_heading("Hidden tokens")
     page.add_table(
-        token_table(score, vocabulary),
+        token_table(score, names),
         f"Of {what}: {score.tokens:,} hidden tokens, perplexity {score.perplexity:.2f}, {score.accuracy:.1%} told right; "
         f"always naming the commonest would be right in {max(score.hidden) / score.tokens:.1%}.",
     )
 
 
-def token_table(score: LMScore, vocabulary: Vocabulary) -> Table:
+def token_table(score: LMScore, names: Sequence[str]) -> Table:
     """For every token that was hidden: how often, and how often it was told right; the commonest first."""
-    found = [
-        (n, right, token) for n, right, token in zip(score.hidden, score.right, vocabulary.tokens, strict=True) if n
-    ]
+    found = [(n, right, token) for n, right, token in zip(score.hidden, score.right, names, strict=True) if n]
     rows = [(token, n, f"{right / n:.3f}") for n, right, token in sorted(found, key=lambda row: (-row[0], row[2]))]
     return Table(("token", "hidden", "told right"), rows[:MOST_TOKENS])
 

@@ -9,7 +9,6 @@ from mmbio.data.msa import MSASet
 from mmbio.data.sets import AntibodySet
 from mmbio.data.structures import StructureSet
 from mmbio.data.variants import VariantSet
-from mmbio.models.masked_lm import MaskedLM
 from mmbio.models.msa_transformer import MSATransformer
 
 Kind = Literal["protein", "molecule", "alignment"]
@@ -27,7 +26,7 @@ def takes(model: Any) -> Takes:
     """Of any model of mmbio."""
     if isinstance(model, MSATransformer):
         return Takes("alignment", True, True)
-    return Takes(model.vocabulary.kind, isinstance(model, MaskedLM), hasattr(model, "attention_maps"))
+    return Takes(model.reader.kind, model.names_hidden, hasattr(model, "attention_maps"))
 
 
 def kind_of(data: Any) -> Kind:

@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-import torch
-
 from core.errors import UserError
 from core.training.config import RunConfig, TrainConfig
 from mmbio.config import MolFormerRecipe, SmilesBertRecipe, TextRecipe
 from mmbio.data.sets import SequenceSet
-from mmbio.data.tokens import Augment, TokenData
+from mmbio.data.tokens import Augment
 from mmbio.molecules.chemistry import randomise
 from mmbio.molecules.respelling import respelled
-from mmbio.sequences import Sequences
+from mmbio.readers import Samples
 from mmbio.takes import check_kind
-from mmbio.windows import own_longest
-
-TOGETHER = 10_000  # sequences that are looked at at a time
 
 
 class Spelled(NamedTuple):
@@ -69,47 +63,31 @@ def mirror(text: str) -> str:
     return text.replace("@@", "\0").replace("@", "@@").replace("\0", "@")
 
 
-def token_data(
+def samples_of(
     model: Any, data: SequenceSet, chosen: Sequence[int], longest: int, augment: Augment | None = None
-) -> TokenData:
-    """Sequences as the model takes them, without those that it learns nothing from (``model.learns_from``): none of whose
-    tokens masks may hide, or that are too short.
+) -> Samples:
+    """Sequences as the model takes them (:class:`~mmbio.readers.Samples`), without those that it learns nothing from
+    (``model.learns_from``): none of whose tokens masks may hide, or that are too short.
 
     Raises:
         UserError: proteins for a model of molecules or the other way round, windows shorter than the model needs or longer
             than its positions, or texts that its vocabulary cannot read.
     """
     check_kind(model, data)
-    most = own_longest(model)
+    reader = model.reader
+    most = reader.longest
     if most is not None and longest > most:
         raise UserError(
-            f"text.longest {longest}: with begin and end more than the model's {model.longest} positions; "
-            f"expected at most {most}"
+            f"text.longest {longest}: with begin and end more than the model's {model.longest} positions; expected at most {most}"
         )
-    if longest < model.shortest:
+    if reader.trained_length(longest) is not None and longest < model.shortest:
         raise UserError(f"text.longest {longest}: expected at least {model.shortest} for {type(model).__name__}")
-    found = TokenData(data, chosen, model.vocabulary, longest, augment)
-    kept = learned_from(model, found)
+    found = reader.samples(data, chosen, longest, augment)
+    kept = found.learned_from(model)
     return found if kept.all() else found.only(kept)
 
 
-def learned_from(model: Any, data: TokenData) -> np.ndarray:
-    """(N,) bool: samples that a model learns something from."""
-    found = [np.ones(0, bool)]
-    for begin in range(0, len(data), TOGETHER):
-        end = min(begin + TOGETHER, len(data))
-        starts = data.starts[begin : end + 1]
-        ids = torch.from_numpy(data.ids[starts[0] : starts[-1]].astype(np.int64))
-        regions = None
-        if data.data.regions:
-            digits = "".join(data.data.regions[i] for i in data.chosen[begin:end])
-            regions = torch.from_numpy(np.frombuffer(digits.encode(), np.uint8).astype(np.int64) - ord("0"))
-        batch = Sequences(ids, torch.from_numpy(starts - starts[0]), regions)
-        found.append(model.learns_from(batch).numpy())
-    return np.concatenate(found)
-
-
-def check_counts(model: Any, train: TokenData, held: TokenData, config: TrainConfig, run: RunConfig) -> None:
+def check_counts(model: Any, train: Samples, held: Samples, config: TrainConfig, run: RunConfig) -> None:
     """See before a training that there is something to train on, and enough in every batch and to look at.
 
     Raises:

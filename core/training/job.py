@@ -60,7 +60,8 @@ class Job(NamedTuple):
 
     ``counted`` names what batches are measured by beside samples, and counts it in one (residues of proteins, say).
     ``after_epoch`` and ``after_step`` are called with the number of epochs and steps done, ``before_step`` with that of
-    the step whose gradients are there and whose weights have not moved yet; ``finish`` once before the weights are saved.
+    the step whose gradients are there and whose weights have not moved yet; ``enough`` with the number of
+    epochs done, to say in the process that writes whether the training ends here; ``finish`` once before the weights are saved.
     """
 
     model: Any
@@ -72,6 +73,7 @@ class Job(NamedTuple):
     after_step: Callable[[int], None] | None = None
     before_step: Callable[[int], None] | None = None
     counted: tuple[str, Callable[[Any], int]] | None = None
+    enough: Callable[[int], bool] | None = None
 
 
 class Outcome(NamedTuple):
@@ -124,6 +126,7 @@ def run_training(
             after_epoch=job.after_epoch,
             before_step=job.before_step,
             counted=job.counted,
+            enough=job.enough,
         )
     fabric.barrier()
     if job.finish is not None:

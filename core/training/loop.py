@@ -95,6 +95,7 @@ def fit(
     after_epoch: Callable[[int], dict[str, float] | None] | None = None,
     before_step: Callable[[int], None] | None = None,
     counted: tuple[str, Callable[[Any], int]] | None = None,
+    enough: Callable[[int], bool] | None = None,
 ) -> FitResult:
     """Train a model to the end of its schedule, from wherever its run folder stands.
 
@@ -111,6 +112,8 @@ def fit(
             it gives are logged.
         before_step: called with the number of the step when its gradients are there, before any weight moves.
         counted: (name, function): what the batches of all processes hold by it is logged a second, as ``name_per_second``.
+        enough: called with the number of epochs done, behind ``after_epoch``; the training ends where the main process's says
+            so, and stays ended when it is resumed.
 
     Raises:
         UserError: batch sizes that do not fit, a loss that is not finite, a disk that is full.
@@ -127,14 +130,17 @@ def fit(
     first = int(progress["step"])
     if first > total:
         raise UserError(f"{folder.path}: its state is of step {first}, and this training has {total} steps")
+    if progress.get("ended"):
+        total = first
     if progress.get("scaler"):
         fabric.strategy.precision.load_state_dict(progress["scaler"])
     if fabric.is_global_zero:
         folder.truncate_metrics(first)
     trackers = Trackers(run.trackers if fabric.is_global_zero else (), folder.path)
 
-    def save(done: int) -> None:
+    def save(done: int, ended: bool = False) -> None:
         extra = {"epoch": done / plan.steps_per_epoch, "scaler": fabric.strategy.precision.state_dict()}
+        extra |= {"ended": True} if ended else {}
         problem = None
         try:
             save_checkpoint(folder.state, done, model, optimizer.optimizer, extra, fabric.is_global_zero)
@@ -212,19 +218,24 @@ def fit(
                 raise_everywhere(fabric, problem)
                 if scores and fabric.is_global_zero:
                     _append(folder.metrics, {"step": done, "epoch": done / plan.steps_per_epoch, **scores})
+            ending = whole_epoch and enough is not None and enough(done // plan.steps_per_epoch)
+            ending = bool(fabric.broadcast(ending)) if fabric.world_size > 1 else ending
             stopping = bool(fabric.broadcast(stop.is_set())) if fabric.world_size > 1 else stop.is_set()
             if run.save_steps:
                 due = done % run.save_steps == 0
             else:
                 due = whole_epoch and time.monotonic() - saved > run.save_seconds
                 due = bool(fabric.broadcast(due)) if fabric.world_size > 1 else due
-            due = due or stopping or done == total
+            due = due or stopping or ending or done == total
             if (report or due) and fabric.all_reduce(finite.float(), reduce_op="mean") != 1:
                 said = ", ".join(f"{name} {float(value):.4g}" for name, value in sums.items())
                 raise UserError(_not_finite(done, f"the loss is not finite: {said}", folder.path))
             if due:
-                save(done)
+                save(done, ending)
                 saved = time.monotonic()
+            if ending:
+                total = done
+                break
             if stopping and done < total:
                 raise Interrupted(f"stopped after step {done} of {total}; the state is saved in {folder.path}")
     seconds = time.monotonic() - begin

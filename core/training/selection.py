@@ -60,6 +60,10 @@ class BestWeights:
                 ) from error
         return named
 
+    def enough(self, epoch: int, patience: int) -> bool:
+        """Whether the best score is ``patience`` epochs old; never with 0. Asked of the process that writes."""
+        return bool(patience) and self.main and epoch - read_record(self.folder / "best.json")["epoch"] >= patience
+
     def restore(self) -> dict[str, float]:
         """Load the best weights; returns ``{"epoch": ..., "score": ...}`` of them."""
         path = self.folder / "best.safetensors"

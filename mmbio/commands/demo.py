@@ -124,10 +124,10 @@ def _shown(model: Any, data: Any) -> tuple[Any, str]:
     from mmbio.config import TextConfig
     from mmbio.data.sets import trained_on
     from mmbio.data.tokens import split_held_out
-    from mmbio.texts import token_data
+    from mmbio.texts import samples_of
 
     texts = trained_on(data)
-    shown = token_data(model, texts, split_held_out(texts, TextConfig())[1], 256)
+    shown = samples_of(model, texts, split_held_out(texts, TextConfig())[1], 256)
     return shown, f"{len(shown)} sequences that were not trained on"
 
 

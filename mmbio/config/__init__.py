@@ -2,8 +2,9 @@
 
 from mmbio.config.abbert import AbBERTConfig, AbBERTRecipe
 from mmbio.config.ac_mlm import ACMLMConfig, ACMLMRecipe
+from mmbio.config.attr_masking import MoleculeAttrMaskingRecipe
 from mmbio.config.cpcprot import CPCProtConfig, CPCProtRecipe
-from mmbio.config.data import TextConfig
+from mmbio.config.data import GraphDataConfig, HeldOutConfig, TextConfig
 from mmbio.config.esm import ESM1bConfig, ESM1bRecipe, ESM2Config, ESM2Recipe
 from mmbio.config.finetune import SequenceFinetuneRecipe, SequencePredictorConfig
 from mmbio.config.mask import TokenMaskConfig
@@ -21,16 +22,18 @@ TextRecipe = (
     | ESM1bRecipe
     | ESM2Recipe
     | MolFormerRecipe
+    | MoleculeAttrMaskingRecipe
     | PMLMRecipe
     | SmilesBertRecipe
     | TapeRecipe
 )
-"""Systems that learn from single sequences."""
+"""Systems that learn from single sequences or molecules."""
 
 Recipe = TextRecipe | MSATransformerRecipe
 
 RECIPES: dict[str, type[Recipe]] = {
     "abbert": AbBERTRecipe,
+    "attr_masking": MoleculeAttrMaskingRecipe,
     "ac_mlm": ACMLMRecipe,
     "cpcprot": CPCProtRecipe,
     "esm1b": ESM1bRecipe,
@@ -56,11 +59,14 @@ __all__ = [
     "ESM1bRecipe",
     "ESM2Config",
     "ESM2Recipe",
+    "GraphDataConfig",
+    "HeldOutConfig",
     "MSADataConfig",
     "MSATransformerConfig",
     "MSATransformerRecipe",
     "MolFormerConfig",
     "MolFormerRecipe",
+    "MoleculeAttrMaskingRecipe",
     "PMLMConfig",
     "PMLMRecipe",
     "Recipe",

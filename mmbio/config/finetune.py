@@ -52,10 +52,16 @@ class SequenceFinetuneRecipe:
     """Width of a hidden layer of the head; 0 for a linear head."""
     dropout: float = 0.1
     """Dropout before the head."""
+    encoder_dropout: float | None = None
+    """Dropout inside the encoder; null for that of the pretraining."""
     freeze: bool = False
     """Train the head alone, on frozen features."""
     longest: int = 1022
-    """Tokens of a training sequence, begin and end not counted; of longer ones a random window is taken every time."""
+    """Tokens of a training sequence, begin and end not counted; of longer ones a random window is taken every time.
+    Graphs of molecules are never cut."""
+    patience: int = 0
+    """Epochs without a better score of the validation part after which training ends; 0 to train all epochs. The weights of
+    the best epoch are kept in either case."""
     optim: OptimConfig = field(default_factory=_optim)
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(epochs=20, batch_size=16, bucket=16, last_batch="keep")
@@ -63,6 +69,8 @@ class SequenceFinetuneRecipe:
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
-        at_least(self, 0, "hidden")
+        at_least(self, 0, "hidden", "patience")
         at_least(self, 1, "longest")
         within(self, 0, 1, "dropout")
+        if self.encoder_dropout is not None:
+            within(self, 0, 1, "encoder_dropout")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,74 +12,80 @@ from torch import Tensor
 
 from core.errors import UserError
 from mmbio.data.sets import LabelledSequences
-from mmbio.sequences import Sequences, join
-from mmbio.vocabulary import Vocabulary
+from mmbio.readers import Reader
 
 
 class Labelled(NamedTuple):
-    """Sequences and their labels: classes (B,), values or answers (B, K), or classes of residues (R,), -1 for none."""
+    """Texts as a model takes them and their labels: classes (B,), values or answers (B, K), or classes of residues (R,), -1
+    for none."""
 
-    sequences: Sequences
+    sequences: Any
     labels: Tensor
 
 
-class LabelledTokens:
+class LabelledTexts:
     """A part of labelled sequences; a :class:`~core.training.data.TrainingData`.
 
     Args:
         data: sequences with labels.
         part: indices of those that are used.
-        vocabulary: what turns them into ids.
-        longest: tokens of a sequence, begin and end not counted; of longer ones a random window is taken.
+        reader: of the model that reads them.
+        longest: units (tokens, begin and end not counted) of a sample; of longer ones a random window is taken. What the
+            reader never cuts stays whole.
         labels: in the place of those of ``data``, standardised values say.
 
     Raises:
-        UserError: a text that the vocabulary cannot read, naming it.
+        UserError: a text that the reader cannot read, naming it.
     """
 
     def __init__(
         self,
         data: LabelledSequences,
         part: NDArray[np.integer],
-        vocabulary: Vocabulary,
+        reader: Reader,
         longest: int,
         labels: NDArray | tuple[NDArray[np.integer], ...] | None = None,
     ) -> None:
         self.data = data
         self.part = part
-        self.vocabulary = vocabulary
-        self.longest = longest
+        self.reader = reader
+        self.longest = reader.trained_length(longest)
         self.labels = data.labels if labels is None else labels
-        self.ids = [self._ids(int(index)) for index in part]
+        self.items = [self._read(int(index)) for index in part]
 
     def __len__(self) -> int:
         return len(self.part)
 
     @property
     def lengths(self) -> list[int]:
-        """Tokens of every sample, which buckets sort by."""
-        return [min(len(ids), self.longest) + self.vocabulary.around for ids in self.ids]
+        """Units of every sample, which buckets sort by."""
+        found = [self.reader.length(item) for item in self.items]
+        return found if self.longest is None else [min(length, self.longest) for length in found]
 
-    def sample(self, index: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Ids and labels of a sequence or of a window of it; with draws from the generator alone."""
-        ids, label = self.ids[index], torch.as_tensor(self.labels[self.part[index]])
-        if len(ids) > self.longest:
-            begin = int(torch.randint(len(ids) - self.longest + 1, (), generator=generator))
-            ids = ids[begin : begin + self.longest]
+    def sample(self, index: int, generator: torch.Generator) -> tuple[Any, Tensor]:
+        """A sequence or a window of it, and its labels; with draws from the generator alone."""
+        item, label = self.items[index], torch.as_tensor(self.labels[self.part[index]])
+        length = self.reader.length(item)
+        if self.longest is not None and length > self.longest:
+            begin = int(torch.randint(length - self.longest + 1, (), generator=generator))
+            item = self.reader.window(item, begin, begin + self.longest)
             if self.data.task == "residues":
                 label = label[begin : begin + self.longest]
-        return self.vocabulary.wrap(ids.tolist()), label.float() if label.is_floating_point() else label
+        return item, label.float() if label.is_floating_point() else label
 
-    def collate(self, samples: Sequence[tuple[Tensor, Tensor]]) -> Labelled:
+    def collate(self, samples: Sequence[tuple[Any, Tensor]]) -> Labelled:
         gather = torch.cat if self.data.task == "residues" else torch.stack
-        return Labelled(join([ids for ids, _ in samples]), gather([label for _, label in samples]))
+        return Labelled(self.reader.join([item for item, _ in samples]), gather([label for _, label in samples]))
 
-    def look(self, count: int) -> Sequences:
+    def look(self, count: int) -> Any:
         """The first of the sequences, as one batch, cut where they are too long."""
-        return join([self.vocabulary.wrap(ids[: self.longest].tolist()) for ids in self.ids[:count]])
+        some = self.items[:count]
+        if self.longest is not None:
+            some = [self.reader.window(item, 0, self.longest) for item in some]
+        return self.reader.join(some)
 
-    def _ids(self, index: int) -> NDArray[np.int16]:
+    def _read(self, index: int) -> Any:
         try:
-            return np.asarray(self.vocabulary.token_ids(self.data.texts[index]), dtype=np.int16)
+            return self.reader.read(self.data.texts[index])
         except UserError as error:
             raise UserError(f"{self.data.name}, {self.data.called(index)}: {error}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,10 +13,12 @@ from torch import Tensor
 
 from core.errors import UserError
 from core.random import generator
-from mmbio.config import TextConfig
+from mmbio.config.data import HeldOutConfig
 from mmbio.data.sets import SequenceSet
 from mmbio.sequences import Sequences, join, tagged
 from mmbio.vocabulary import Vocabulary
+
+TOGETHER = 10_000  # sequences that are looked at at a time
 
 Augment = Callable[[str, torch.Generator], str]
 
@@ -26,6 +28,11 @@ class Sample(NamedTuple):
 
     ids: Tensor
     regions: Tensor | None
+
+    @property
+    def size(self) -> int:
+        """Tokens, begin and end among them."""
+        return len(self.ids)
 
 
 class TokenData:
@@ -59,6 +66,21 @@ class TokenData:
         self.sizes = np.array([len(piece) for piece in pieces], dtype=np.int64)
         self.ids = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
         self.starts = starts_of(self.sizes)
+
+    def learned_from(self, model: Any) -> NDArray[np.bool_]:
+        """(N,) bool: samples that a model learns something from."""
+        found = [np.ones(0, bool)]
+        for begin in range(0, len(self), TOGETHER):
+            end = min(begin + TOGETHER, len(self))
+            starts = self.starts[begin : end + 1]
+            ids = torch.from_numpy(self.ids[starts[0] : starts[-1]].astype(np.int64))
+            regions = None
+            if self.data.regions:
+                digits = "".join(self.data.regions[i] for i in self.chosen[begin:end])
+                regions = torch.from_numpy(np.frombuffer(digits.encode(), np.uint8).astype(np.int64) - ord("0"))
+            batch = Sequences(ids, torch.from_numpy(starts - starts[0]), regions)
+            found.append(model.learns_from(batch).numpy())
+        return np.concatenate(found)
 
     def only(self, keep: NDArray[np.bool_]) -> TokenData:
         """Some of the samples, (N,) bool, whose texts are not read again."""
@@ -113,11 +135,12 @@ def starts_of(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([[0], sizes.cumsum()])
 
 
-def split_held_out(data: SequenceSet, config: TextConfig) -> tuple[list[int], list[int]]:
+def split_held_out(data: SequenceSet, config: HeldOutConfig) -> tuple[list[int], list[int]]:
     """Indices to train on and those held out: as the data says, or drawn, the same for every seed.
 
     Texts are drawn, not sequences: what is equal to a held-out one is not trained on, and of equal ones the first is looked at.
-    Of what the data holds out all is left out of training, and at most ``held_out_most`` is looked at.
+    Of what the data holds out all is left out of training, and at most ``held_out_most`` is looked at. Of the rest at most
+    ``most`` are trained on where that is not 0.
     """
     first: dict[str, int] = {}
     for number, text in enumerate(data.texts):
@@ -130,4 +153,7 @@ def split_held_out(data: SequenceSet, config: TextConfig) -> tuple[list[int], li
     else:
         held = order[: min(int(len(order) * config.held_out), config.held_out_most)]
         apart = set(held)
-    return [i for i, text in enumerate(data.texts) if first[text] not in apart], sorted(held[: config.held_out_most])
+    looked_at = sorted(held[: config.held_out_most])
+    if config.most:
+        return sorted([i for i in order if i not in apart][: config.most]), looked_at
+    return [i for i, text in enumerate(data.texts) if first[text] not in apart], looked_at

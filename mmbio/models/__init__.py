@@ -16,6 +16,7 @@ def classes() -> tuple[type, ...]:
     """All models of mmbio; each has a configuration of its own kind."""
     from mmbio.models.abbert import AbBERT
     from mmbio.models.ac_mlm import ACMLM
+    from mmbio.models.attr_masking import MoleculeAttrMasking
     from mmbio.models.cpcprot import CPCProt
     from mmbio.models.esm1b import ESM1b
     from mmbio.models.esm2 import ESM2
@@ -33,6 +34,7 @@ def classes() -> tuple[type, ...]:
         ESM1b,
         ESM2,
         MolFormer,
+        MoleculeAttrMasking,
         MSATransformer,
         PMLM,
         SequencePredictor,
@@ -52,18 +54,21 @@ def converters() -> dict[type, Callable[[dict[str, Tensor], Any], dict[str, Tens
         tape_official,
     )
     from mmbio.models.abbert import AbBERT
+    from mmbio.models.attr_masking import MoleculeAttrMasking
     from mmbio.models.cpcprot import CPCProt
     from mmbio.models.esm1b import ESM1b
     from mmbio.models.esm2 import ESM2
     from mmbio.models.molformer import MolFormer
     from mmbio.models.msa_transformer import MSATransformer
     from mmbio.models.tape import Tape
+    from mmgraph.models import attr_masking_official
 
     return {
         AbBERT: lambda weights, model: abbert_official.from_official(weights),
         CPCProt: lambda weights, model: cpcprot_official.from_official(weights),
         ESM1b: esm_official.from_official,
         ESM2: esm_official.from_official,
+        MoleculeAttrMasking: attr_masking_official.with_heads,
         MolFormer: lambda weights, model: molformer_official.renamed(weights),
         MSATransformer: lambda weights, model: msa_official.from_official(weights),
         Tape: lambda weights, model: tape_official.from_official(weights),

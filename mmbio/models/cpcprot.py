@@ -20,6 +20,7 @@ from mmbio.contrast import score_contrast
 from mmbio.data.tokens import TokenData
 from mmbio.layers.patches import PATCH, PatchEncoder, padded, patch_counts, patches_of
 from mmbio.proteins.alphabet import IUPAC
+from mmbio.readers import TokenReader
 from mmbio.sequences import Sequences
 
 RESIDUES_ONLY = replace(IUPAC, name="IUPAC without begin and end", begin=None, end=None)
@@ -60,6 +61,7 @@ class CPCProt(Pretrained, nn.Module):
     longest: int | None = None  # tokens of a sequence
     fewest = 2
     """Sequences of the smallest batch: they are told from one another."""
+    names_hidden = False
 
     def __init__(self, config: CPCProtConfig) -> None:
         super().__init__()
@@ -67,6 +69,10 @@ class CPCProt(Pretrained, nn.Module):
         self.vocabulary = RESIDUES_ONLY
         self.encoder = PatchEncoder(len(RESIDUES_ONLY), config.dim)
         self.gru = nn.GRU(config.dim, config.dim)
+
+    @property
+    def reader(self) -> TokenReader:
+        return TokenReader(self.vocabulary, self.longest)
 
     @property
     def shortest(self) -> int:

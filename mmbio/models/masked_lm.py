@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,18 +19,12 @@ from mmbio.alignments import Alignments
 from mmbio.config.mask import TokenMaskConfig
 from mmbio.data.tokens import TokenData
 from mmbio.layers.lm_head import LMHead
+from mmbio.models.reconstruction import Filled
 from mmbio.perplexity import score_lm
+from mmbio.readers import TokenReader
 from mmbio.region_masks import region_tokens, whole_regions
 from mmbio.sequences import Sequences, mean_of_sequences
 from mmbio.vocabulary import Vocabulary
-
-
-class Filled(NamedTuple):
-    """What a model makes of hidden tokens: the mask, the tokens it finds likeliest (M,), and all chances (M, K)."""
-
-    mask: TokenMask
-    ids: Tensor
-    chances: Tensor
 
 
 class MaskedLM(Pretrained, MaskedModel):
@@ -68,6 +62,11 @@ class MaskedLM(Pretrained, MaskedModel):
     """Tokens of the shortest sequence that something is learned from: one is hidden, one is seen."""
     fewest = 1
     """Sequences of the smallest batch."""
+    names_hidden = True
+
+    @property
+    def reader(self) -> TokenReader:
+        return TokenReader(self.vocabulary, self.longest)
 
     @property
     def lm_head(self) -> Any:
@@ -113,6 +112,19 @@ class MaskedLM(Pretrained, MaskedModel):
             usable = usable & (regions_of(batch) > 0)
         return count_within(usable, batch.offsets.cpu()) >= (1 if self.masking.kind == "whole_regions" else 2)
 
+    @property
+    def token_names(self) -> tuple[str, ...]:
+        """What is told of hidden tokens, in the order of the logits."""
+        return self.vocabulary.tokens
+
+    def true_ids(self, batch: Sequences) -> Tensor:
+        """(T,) what would be told of every token of a batch."""
+        return batch.ids
+
+    def told(self, output: MaskedOutput) -> tuple[Tensor, Tensor]:
+        """Logits (M, K) of the hidden tokens, and what they are (M,)."""
+        return output.predictions["lm"], output.targets["lm"]
+
     def held_out_scores(self, data: TokenData, batch_size: int) -> dict[str, float]:
         """What is logged of sequences that are not trained on."""
         return score_lm(self, data).held_out()
@@ -141,8 +153,7 @@ class MaskedLM(Pretrained, MaskedModel):
 
 def filled(output: MaskedOutput) -> Filled:
     """What a model with an objective ``lm`` said of the hidden tokens."""
-    chances = output.predictions["lm"].float().softmax(-1)
-    return Filled(cast(TokenMask, output.mask), chances.argmax(-1), chances)
+    return Filled.of(output.mask, output.predictions["lm"])
 
 
 def regions_of(batch: Sequences) -> Tensor:

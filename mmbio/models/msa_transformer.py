@@ -118,6 +118,11 @@ class MSATransformer(Pretrained, MaskedModel):
         return cast(LMHead, cast(Objective, self.objectives["lm"]).head)
 
     @property
+    def token_names(self) -> tuple[str, ...]:
+        """What is told of hidden cells."""
+        return self.vocabulary.tokens
+
+    @property
     def corruption(self) -> CellCorruption:
         """What hidden cells become."""
         c = self.config.mask

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +11,11 @@ from core.config import from_dict
 from core.saving import MODEL, Pretrained, class_named
 from mmbio.config import SequencePredictorConfig
 from mmbio.models import classes
-from mmbio.sequences import Sequences
-from mmbio.vocabulary import Vocabulary
+from mmbio.readers import Reader
 
 
 class SequencePredictor(Pretrained, nn.Module):
-    """Features of sequences (the mean over their own tokens) or of residues, through dropout and a linear layer or two.
+    """Features of sequences (the mean over their own tokens or atoms) or of residues, through dropout and a linear layer or two.
 
     The encoder is the pretrained model without its objectives: what its ``embed`` and ``encode`` compute, with gradient.
 
@@ -28,6 +27,7 @@ class SequencePredictor(Pretrained, nn.Module):
     """
 
     Config = SequencePredictorConfig
+    names_hidden = False
     shift: Tensor
     scale: Tensor
 
@@ -48,13 +48,9 @@ class SequencePredictor(Pretrained, nn.Module):
         self.register_buffer("scale", torch.ones(outputs))
 
     @property
-    def vocabulary(self) -> Vocabulary:
-        return self.encoder.vocabulary
-
-    @property
-    def longest(self) -> int | None:
-        """Tokens of a sequence, begin and end counted; None for any number."""
-        return self.encoder.longest
+    def reader(self) -> Reader:
+        """How the encoder reads texts."""
+        return self.encoder.reader
 
     def train(self, mode: bool = True) -> Self:
         """Training mode; a frozen encoder stays in evaluation mode."""
@@ -63,23 +59,23 @@ class SequencePredictor(Pretrained, nn.Module):
             self.encoder.eval()
         return self
 
-    def encode(self, batch: Sequences) -> Tensor:
+    def encode(self, batch: Any) -> Tensor:
         """Features of all tokens: (T, C)."""
         return self.encoder.encode(batch)
 
-    def embed(self, batch: Sequences) -> Tensor:
+    def embed(self, batch: Any) -> Tensor:
         """Features of sequences: (B, C)."""
         return self.encoder.embed(batch)
 
-    def own_tokens(self, batch: Sequences) -> Tensor:
+    def own_tokens(self, batch: Any) -> Tensor:
         """(T,) bool: the tokens of the text itself."""
         return self.encoder.own_tokens(batch)
 
-    def features(self, batch: Sequences) -> Tensor:
+    def features(self, batch: Any) -> Tensor:
         """What the head reads: (B, C), or for residues (R, C)."""
         return self.encode(batch)[self.own_tokens(batch)] if self.config.task == "residues" else self.embed(batch)
 
-    def forward(self, batch: Sequences) -> Tensor:
+    def forward(self, batch: Any) -> Tensor:
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.freeze):
             features = self.features(batch)
         return self.head(features)

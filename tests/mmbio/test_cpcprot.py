@@ -26,7 +26,7 @@ from mmbio.models import load_model
 from mmbio.models.cpcprot import RESIDUES_ONLY, CPCProt
 from mmbio.models.cpcprot_official import from_official
 from mmbio.sequences import Sequences, join
-from mmbio.texts import token_data
+from mmbio.texts import samples_of
 
 TINY = CPCProtConfig(dim=40, clip=10.0)
 
@@ -180,7 +180,7 @@ def test_it_trains_and_comes_back(tmp_path: Path) -> None:
 
     def make(main: bool) -> Job:
         model = CPCProt(recipe.model)
-        samples = token_data(model, data, range(len(data)), 110)
+        samples = samples_of(model, data, range(len(data)), 110)
         assert len(samples) == 48
         return Job(model, samples, masked_step(model), {}, counted=("residues", lambda batch: len(batch.ids)))
 

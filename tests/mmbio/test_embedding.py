@@ -17,7 +17,8 @@ from mmbio.embedding import embed_residues, embed_sequences
 from mmbio.models.esm1b import ESM1b
 from mmbio.models.esm2 import ESM2
 from mmbio.proteins.alphabet import ESM
-from mmbio.raw_features import LETTERS, WindowOneHot, composition, one_hot, token_counts
+from mmbio.raw_features import LETTERS, WindowOneHot, composition, one_hot
+from mmbio.readers import TokenReader
 from mmbio.sequences import join
 
 TEXTS = random_proteins(9)
@@ -101,7 +102,7 @@ def test_composition_and_counts() -> None:
     found = composition(["AAC", "X"])
     assert found[0, LETTERS.index("A")] == pytest.approx(2 / 3)
     np.testing.assert_allclose(found.sum(1), 1, rtol=1e-6)
-    assert token_counts(["AAC"], ESM)[0, ESM.ids["A"]] == 2
+    assert TokenReader(ESM, None).counts(["AAC"])[1][0, ESM.ids["A"]] == 2
 
 
 def test_one_hot_leaves_out_what_never_changes() -> None:
@@ -162,7 +163,7 @@ def test_raw_features_by_kind() -> None:
     def named(kind: str, texts: tuple[str, ...]) -> dict[str, np.ndarray]:
         parts = np.array([0]), np.array([1]), np.array([2])
         data = LabelledSequences("x", kind, texts, "values", np.zeros((3, 1)), *parts, ("y",))  # type: ignore[arg-type]
-        return raw_features(data, ESM)
+        return raw_features(data, TokenReader(ESM, None))
 
     assert {name: x.shape for name, x in named("protein", ("MK", "MR", "MKV")).items()} == {"composition": (3, 25)}
     assert {name: x.shape for name, x in named("protein", ("MK", "MR", "MV")).items()} == {

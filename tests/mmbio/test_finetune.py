@@ -13,7 +13,7 @@ import torch
 from tiny_mmbio import OPTIONS, command
 
 from mmbio.config import ESM1bConfig, SequenceFinetuneRecipe, SequencePredictorConfig
-from mmbio.data.labelled import LabelledTokens
+from mmbio.data.labelled import LabelledTexts
 from mmbio.data.sets import LabelledSequences
 from mmbio.data.sources import load
 from mmbio.finetune import new_predictor, standardise, supervised_loss
@@ -134,8 +134,8 @@ def test_long_sequences_are_trained_on_in_windows(task: str) -> None:
     labels = tuple(np.arange(len(text)) for text in texts) if task == "residues" else np.arange(4)
     parts = np.array([0, 1]), np.array([2]), np.array([3])
     data = LabelledSequences("some", "protein", texts, task, labels, *parts, tuple("abcdefghijklmn"))  # type: ignore[arg-type]
-    tokens = LabelledTokens(data, data.train, ESM, 10)
-    assert list(tokens.lengths) == [12, 4]
+    tokens = LabelledTexts(data, data.train, model.reader, 10)
+    assert list(tokens.lengths) == [10, 2]
     starts = set()
     for seed in range(20):
         batch = tokens.collate([tokens.sample(i, torch.Generator().manual_seed(seed)) for i in (0, 1)])

@@ -20,9 +20,8 @@ from mmbio.held_out import held_out_of
 from mmbio.models.cpcprot import CPCProt
 from mmbio.models.esm2 import ESM2
 from mmbio.molecules.vocabulary import build_vocabulary, smiles_vocabulary
-from mmbio.pretrain import own_counter
 from mmbio.sequences import join
-from mmbio.texts import counted, spelled, token_data
+from mmbio.texts import counted, samples_of, spelled
 
 BERT = {"dim": 16, "depth": 1, "heads": 2, "hidden": 16}
 QUICK = {k: RECIPE[k] for k in ("optim", "train", "run")}
@@ -176,13 +175,13 @@ def test_antibodies_without_marked_loops(tmp_path: Path) -> None:
 def test_windows_of_which_nothing_can_be_hidden_are_not_scored(tmp_path: Path) -> None:
     model = ESM2(ESM2Config(16, 1, 2))
     data = SequenceSet("some", "protein", ("AK" + "X" * 60, "X" * 60 + "AK", "AKLV" * 20))
-    tokens = token_data(model, data, [0, 1], 10)
+    tokens = samples_of(model, data, [0, 1], 10)
     assert len(tokens) == 2
     scores = model.held_out_scores(tokens, 8)
     assert scores == {} or np.isfinite(scores["held_out_loss"])
     from mmbio.pictures import held_out_rows
 
-    assert len(held_out_rows(model, token_data(model, data, [0, 1, 2], 10), 4)) in (1, 2, 3)
+    assert len(held_out_rows(model, samples_of(model, data, [0, 1, 2], 10), 4)) in (1, 2, 3)
 
 
 CPC = {"system": "cpcprot", "model": {"dim": 16}, "train": {"epochs": 1, "batch_size": 4}}
@@ -204,9 +203,9 @@ def test_contrast_needs_sequences_to_tell_apart(tmp_path: Path, count: int, word
 
 def test_begin_and_end_are_not_counted() -> None:
     model = ESM2(ESM2Config(16, 1, 2))
-    assert own_counter(model)(join([model.vocabulary.encode("MKV")] * 2)) == 6
+    assert model.reader.size(join([model.vocabulary.encode("MKV")] * 2)) == 6
     contrast = CPCProt(CPCProtConfig(dim=16))
-    assert own_counter(contrast)(join([contrast.vocabulary.encode("MKV")] * 2)) == 6
+    assert contrast.reader.size(join([contrast.vocabulary.encode("MKV")] * 2)) == 6
 
 
 def _fail_while(mode, model: ESM2) -> None:  # type: ignore[no-untyped-def]
