@@ -22,7 +22,9 @@ from mmbio.takes import takes
 
 SMALL = {"dim": 16, "depth": 1, "heads": 2, "hidden": 16, "positions": 160}
 SYSTEMS = {kind.__name__: kind for kind in classes() if kind is not SequencePredictor}
-ALIGNMENTS, CONTRAST, MOLECULES = {"MSATransformer"}, {"CPCProt"}, {"MolFormer", "SmilesBert"}
+ALIGNMENTS, CONTRAST = {"MSATransformer"}, {"CPCProt"}
+GRAPHS = {"MoleculeAttrMasking"}
+MOLECULES = {"MolFormer", "SmilesBert"} | GRAPHS
 PROTEINS = SYSTEMS.keys() - ALIGNMENTS - MOLECULES
 LANGUAGE = PROTEINS - CONTRAST
 
@@ -111,7 +113,7 @@ def test_embed(saved: Path, words: dict[str, str], tmp_path: Path, data: str) ->
 FINETUNED = {
     "classes": [*SYSTEMS, "SequencePredictor"],
     "residues": ["CPCProt", "MSATransformer", "SmilesBert"],
-    "molecules": ["AbBERT", "MolFormer", "SmilesBert"],
+    "molecules": ["AbBERT", "MolFormer", "SmilesBert", *sorted(GRAPHS)],
 }
 
 
@@ -170,3 +172,4 @@ def test_what_models_take(saved: Path) -> None:
     assert takes(load_model(saved / "CPCProt")) == ("protein", False, False)
     assert takes(load_model(saved / "SmilesBert")) == ("molecule", True, False)
     assert takes(load_model(saved / "ACMLM")) == ("protein", True, True)
+    assert takes(load_model(saved / "MoleculeAttrMasking")) == ("molecule", True, False)
