@@ -33,6 +33,7 @@ _words, _typed = commands_of("mmbio")
 COMMANDS = [
     Command("list", "[GLOB]", "recipes with paper, parameters, data", lambda w: list_command("mmbio", w, layouts)),
     _words("pretrain", "RECIPE", "train a recipe; leaves a run folder with report.html"),
+    _words("tokenize", "RECIPE", "train a tokenizer, whose codes a masked model predicts; leaves a run folder"),
     _typed("probe", "RUN --data ...", "score frozen features beside controls; perplexity where there are no labels"),
     _words("finetune", "RUN --data ...", "train on labelled data; the epoch is selected on validation data"),
     _words("embed", "RUN INPUT... -o x.npz", "features of sequences or residues of your own files"),

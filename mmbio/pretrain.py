@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
@@ -12,10 +11,11 @@ from mmbio.config import MSATransformerRecipe, Recipe, TextRecipe
 from mmbio.data.sets import SequenceSet
 from mmbio.data.sources import load_texts
 from mmbio.data.tokens import split_held_out
-from mmbio.models import load_model, new_model
+from mmbio.models import load_model
 from mmbio.molecules.vocabulary import with_vocabulary
-from mmbio.report import write_report
+from mmbio.report import describe_data, write_report
 from mmbio.texts import check_counts, counted, samples_of, spelled
+from mmbio.tokenize import new_model_of, with_tokenizer
 
 SHOWN_OF_TRAINING = 100  # sequences that a report is of where none are held out
 
@@ -42,11 +42,11 @@ def pretrain(
     folder = RunFolder(out)
     given, augment = spelled(recipe, load_texts(recipe.data) if data is None else data)
     train, held = split_held_out(given, recipe.text)
-    settings: TextRecipe = with_vocabulary(recipe, *counted(given, train, augment))
+    settings: TextRecipe = with_tokenizer(with_vocabulary(recipe, *counted(given, train, augment)))
     longest = settings.text.longest
 
     def make(main: bool) -> Job:
-        model = new_model(settings.model)
+        model = new_model_of(settings)
         samples = samples_of(model, given, train, longest, augment)
         looked_at = samples_of(model, given, held, longest)
         check_counts(model, samples, looked_at, settings.train, settings.run)
@@ -71,13 +71,3 @@ def pretrain(
             what = "sequences that were trained on, since none were held out"
         write_report(folder, model, shown, f"{len(shown)} {what}")
     return outcome
-
-
-def describe_data(data: SequenceSet, source: str, train: int, held: int, left_out: int = 0) -> dict[str, Any]:
-    """What a run folder says of its data; left out are sequences that the model learns nothing from."""
-    said: dict[str, Any] = {"source": source, "sequences": len(data), "trained_on": train, "held_out": held}
-    if left_out:
-        said["left_out"] = left_out
-    if data.skipped:
-        said["skipped"] = list(data.skipped)
-    return {"data": said}

@@ -175,12 +175,13 @@ def perplexity_rows(models: Sequence[Any], data: SequenceSet, settings: ProbeSet
     hidden tokens themselves, which no table of frequencies can beat.
     """
     rows = []
-    found: list[LMScore] = []
+    first: list[LMScore] = []
     for name, some in subjects(models, settings.controls):
         found = [score_lm(model, _tokens(model, data, settings.text.longest)) for model in some]
+        first = first or found  # an untrained model with a tokenizer of its own hides other codes
         rows.append(_row(name, "hidden tokens", [_told(score) for score in found]))
     if settings.controls:
-        rows.append(_row("frequencies", "hidden tokens", [frequencies(found[0])]))
+        rows.append(_row("frequencies", "hidden tokens", [frequencies(first[0])]))
     return rows
 
 

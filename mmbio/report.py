@@ -13,8 +13,10 @@ from core.reporting.embedding import plot_embedding
 from core.reporting.page import Page
 from core.reporting.tables import Table
 from core.training.run import RunFolder
-from mmbio.data.sets import LabelledSequences
+from mmbio.codes import code_table, look_at_codes, usage_table
+from mmbio.data.sets import LabelledSequences, SequenceSet
 from mmbio.embedding import embed_sequences
+from mmbio.models.mole_bert_tokenizer import MoleBertTokenizer
 from mmbio.perplexity import LMScore, score_lm
 from mmbio.pictures import held_out_rows, plot_rows
 from mmbio.readers import Samples
@@ -36,6 +38,25 @@ def write_report(folder: RunFolder, model: Any, data: Samples, what: str) -> Pat
     add_training(page, folder)
     if model.names_hidden:
         add_predictions(page, folder, model, data, what)
+    return end_with_settings(page, folder)
+
+
+def write_tokenizer_report(folder: RunFolder, model: MoleBertTokenizer, data: Samples, what: str) -> Path:
+    """The same for a tokenizer of atoms: how much of its vocabulary is used, and what its codes are.
+
+    Args:
+        data: molecules that are looked at.
+        what: how many these are, and whether they were trained on.
+    """
+    page = Page(f"{type(model).__name__}: {folder.path.resolve().name}")
+    add_training(page, folder)
+    found = look_at_codes(model, data)
+    page.add_heading("Vocabulary")
+    page.add_table(usage_table(model, found), f"Of {what}: {found.atoms:,} atoms.")
+    page.add_heading("Codes")
+    page.add_table(
+        code_table(model, found), "The commonest codes of each part, and the commonest surroundings of their atoms."
+    )
     return end_with_settings(page, folder)
 
 
@@ -108,3 +129,13 @@ def plot_values(model: Any, data: LabelledSequences, path: Path) -> Path:
     names = [f"{data.classes[0]} below {edges[0]:.2g}", f"to {edges[1]:.2g}", f"to {edges[2]:.2g}", "above"]
     features = embed_sequences(model, [data.texts[i] for i in shown])
     return plot_embedding(features, np.digitize(values, edges), names, path)
+
+
+def describe_data(data: SequenceSet, source: str, train: int, held: int, left_out: int = 0) -> dict[str, Any]:
+    """What a run folder says of its data; left out are sequences that the model learns nothing from."""
+    said: dict[str, Any] = {"source": source, "sequences": len(data), "trained_on": train, "held_out": held}
+    if left_out:
+        said["left_out"] = left_out
+    if data.skipped:
+        said["skipped"] = list(data.skipped)
+    return {"data": said}

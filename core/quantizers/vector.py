@@ -83,7 +83,7 @@ class VectorQuantizer(nn.Module):
         if self.training:
             with torch.no_grad():
                 self._follow(flat.detach().float(), ids)
-        loss = F.mse_loss(flat, chosen)
+        loss = (flat - chosen).square().sum() / max(flat.numel(), 1)
         vectors = flat + (chosen - flat).detach()
         shape = features.shape
         return Quantized(vectors.view(shape), ids.view(shape[:-1]), {"commitment": loss})
@@ -112,10 +112,12 @@ class VectorQuantizer(nn.Module):
             return torch.cat([(lengths - 2 * rows @ self.codebook.T).argmin(1) for rows in flat.split(NEAREST_ROWS)])
 
     def _start(self, flat: Tensor) -> None:
-        """Codes by k-means on the first batch."""
+        """Codes by k-means on the first batch that is not empty."""
         if not self.kmeans or int(self.batches):
             return
         samples = _everywhere(flat.float())
+        if not len(samples):
+            return
         self.codebook.copy_(self._drawn(samples, len(self.codebook), "kmeans"))
         for _ in range(self.kmeans):
             counts, sums = _totals(samples, self._nearest(samples), len(self.codebook))
@@ -131,6 +133,8 @@ class VectorQuantizer(nn.Module):
         if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
             dist.all_reduce(counts)
             dist.all_reduce(sums)
+        if not float(counts.sum()):  # nothing came: nothing moves, and k-means waits
+            return
         self.counts.lerp_(counts, 1 - self.decay)
         self.sums.lerp_(sums, 1 - self.decay)
         used = self.counts > 1e-5  # a code that nothing chose for long keeps its place
@@ -142,7 +146,10 @@ class VectorQuantizer(nn.Module):
         dead = (self.counts < self.revive).nonzero().squeeze(1)
         if not len(dead):
             return
-        new = self._drawn(_everywhere(flat), len(dead), "revive")
+        samples = _everywhere(flat)
+        if not len(samples):
+            return
+        new = self._drawn(samples, len(dead), "revive")
         self.codebook[dead] = new
         self.counts[dead] = self.revive
         self.sums[dead] = new * self.revive

@@ -8,6 +8,12 @@ from mmbio.config.data import GraphDataConfig, HeldOutConfig, TextConfig
 from mmbio.config.esm import ESM1bConfig, ESM1bRecipe, ESM2Config, ESM2Recipe
 from mmbio.config.finetune import SequenceFinetuneRecipe, SequencePredictorConfig
 from mmbio.config.mask import TokenMaskConfig
+from mmbio.config.mole_bert import (
+    MoleBertConfig,
+    MoleBertRecipe,
+    MoleBertTokenizerConfig,
+    MoleBertTokenizerRecipe,
+)
 from mmbio.config.molformer import MolFormerConfig, MolFormerRecipe
 from mmbio.config.msa import CellMaskConfig, MSADataConfig, MSATransformerConfig, MSATransformerRecipe
 from mmbio.config.pmlm import PMLMConfig, PMLMRecipe
@@ -22,6 +28,7 @@ TextRecipe = (
     | ESM1bRecipe
     | ESM2Recipe
     | MolFormerRecipe
+    | MoleBertRecipe
     | MoleculeAttrMaskingRecipe
     | PMLMRecipe
     | SmilesBertRecipe
@@ -41,13 +48,18 @@ RECIPES: dict[str, type[Recipe]] = {
     "msa_transformer": MSATransformerRecipe,
     "pmlm": PMLMRecipe,
     "tape": TapeRecipe,
+    "mole_bert": MoleBertRecipe,
     "molformer": MolFormerRecipe,
     "smiles_bert": SmilesBertRecipe,
 }
 """Dataclasses of the recipes by the word after ``system:``."""
 
+TOKENIZERS: dict[str, type[MoleBertTokenizerRecipe]] = {"mole_bert_tokenizer": MoleBertTokenizerRecipe}
+"""The same of tokenizers, which `mmbio tokenize` trains."""
+
 __all__ = [
     "RECIPES",
+    "TOKENIZERS",
     "ACMLMConfig",
     "ACMLMRecipe",
     "AbBERTConfig",
@@ -66,6 +78,10 @@ __all__ = [
     "MSATransformerRecipe",
     "MolFormerConfig",
     "MolFormerRecipe",
+    "MoleBertConfig",
+    "MoleBertRecipe",
+    "MoleBertTokenizerConfig",
+    "MoleBertTokenizerRecipe",
     "MoleculeAttrMaskingRecipe",
     "PMLMConfig",
     "PMLMRecipe",

@@ -20,6 +20,8 @@ def classes() -> tuple[type, ...]:
     from mmbio.models.cpcprot import CPCProt
     from mmbio.models.esm1b import ESM1b
     from mmbio.models.esm2 import ESM2
+    from mmbio.models.mole_bert import MoleBert
+    from mmbio.models.mole_bert_tokenizer import MoleBertTokenizer
     from mmbio.models.molformer import MolFormer
     from mmbio.models.msa_transformer import MSATransformer
     from mmbio.models.pmlm import PMLM
@@ -34,6 +36,8 @@ def classes() -> tuple[type, ...]:
         ESM1b,
         ESM2,
         MolFormer,
+        MoleBert,
+        MoleBertTokenizer,
         MoleculeAttrMasking,
         MSATransformer,
         PMLM,

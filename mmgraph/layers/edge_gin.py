@@ -21,6 +21,7 @@ class EdgeGINLayer(nn.Module):
         dim: width C.
         sizes: categories of every column of the edges, self-loop and mask token among them; none for edges without
             categories.
+        out: width of what it gives; C where none is given.
 
     Shapes: ``forward(x, edges, counts)``: ``edges`` a (T, T) pattern with self-loops, ``counts`` (T, K) incoming edges of
     each category (:func:`~mmgraph.layers.categories.count_edges`), None where ``sizes`` is empty.
@@ -29,10 +30,10 @@ class EdgeGINLayer(nn.Module):
     official code.
     """
 
-    def __init__(self, dim: int, sizes: Sequence[int]) -> None:
+    def __init__(self, dim: int, sizes: Sequence[int], out: int | None = None) -> None:
         super().__init__()
         self.inner = nn.Linear(dim, 2 * dim)
-        self.outer = nn.Linear(2 * dim, dim)
+        self.outer = nn.Linear(2 * dim, dim if out is None else out)
         self.edges = CategoryEmbedding(sizes, dim)
 
     def forward(self, x: Tensor, edges: Pattern, counts: Tensor | None) -> Tensor:
