@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 from core.cli.finetune import finetune_command, finetune_options
 from mmbio.config import SequenceFinetuneRecipe as FinetuneRecipe
@@ -16,6 +20,16 @@ def main(words: list[str]) -> None:
 
 
 def _finetune() -> Callable[..., dict[str, float]]:
-    from mmbio.finetune import finetune
+    """Fine-tuning that reads the data once for all seeds: scaffolds of many molecules take a minute."""
+    from core.saving import resolve
+    from core.training.pretrained import data_of
+    from mmbio.data.sources import load
+    from mmbio.finetune import finetune, labelled
 
-    return finetune
+    read = cache(load)
+
+    def once(recipe: FinetuneRecipe, pretrained: str | Path, *rest: Any) -> dict[str, float]:
+        recipe = replace(recipe, data=recipe.data or data_of(resolve(pretrained)))
+        return finetune(recipe, pretrained, *rest, data=labelled(read(recipe.data), recipe.data))
+
+    return once

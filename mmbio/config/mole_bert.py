@@ -25,9 +25,9 @@ class MoleBertTokenizerConfig:
     """Codes of carbon, nitrogen, oxygen, and of all other elements together."""
     commitment: float = 0.25
     """Weight of the distance of atoms to their codes."""
-    decay: float = 0.99
+    decay: float = 0.95
     """Of the moving averages that the codes follow their atoms by."""
-    revive: float = 0.03
+    revive: float = 0.3
     """Codes that fewer atoms a batch choose (in the moving average) are put onto atoms of the batch; 0 for never."""
     kmeans: int = 10
     """Iterations of k-means on the first batch, from which the codes start; 0 for a random start."""
