@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from core.cli.finetune import finetune_command, finetune_options
 from mmbio.config import SequenceFinetuneRecipe as FinetuneRecipe
@@ -28,8 +27,10 @@ def _finetune() -> Callable[..., dict[str, float]]:
 
     read = cache(load)
 
-    def once(recipe: FinetuneRecipe, pretrained: str | Path, *rest: Any) -> dict[str, float]:
+    def once(
+        recipe: FinetuneRecipe, pretrained: str | Path, out: Path, resume: bool, scratch: bool
+    ) -> dict[str, float]:
         recipe = replace(recipe, data=recipe.data or data_of(resolve(pretrained)))
-        return finetune(recipe, pretrained, *rest, data=labelled(read(recipe.data), recipe.data))
+        return finetune(recipe, pretrained, out, resume, scratch, labelled(read(recipe.data), recipe.data))
 
     return once
