@@ -102,8 +102,9 @@ class MoleBertTokenizer(ReadsMolecules, Pretrained, Tokenizer):
         return self.encoder(batch)
 
     def ids(self, inputs: Graphs) -> Tensor:
-        """The code of every atom: (T,) int64."""
-        return self.quantizer.encode(self.encoder(inputs), groups_of(inputs))
+        """The code of every atom: (T,) int64; in full precision also where a training is in half."""
+        with torch.autocast(inputs.x.device.type, enabled=False):
+            return self.quantizer.encode(self.encoder(inputs), groups_of(inputs))
 
     def decode(self, codes: Tensor, graphs: Graphs) -> DecodedAtoms:
         """What the vectors of codes (T, C) stand for, on the bonds of their molecules."""

@@ -13,18 +13,27 @@ from tiny_mmbio import OPTIONS, command, random_proteins, write_fasta, write_lab
 from tiny_msas import random_rows, write_a3m
 
 from core.errors import UserError
-from mmbio.config import SequencePredictorConfig
+from mmbio.config import MoleBertTokenizerConfig, SequencePredictorConfig
 from mmbio.data.sources import load
 from mmbio.models import classes, load_model, new_model
 from mmbio.models.predictor import SequencePredictor
 from mmbio.probing import evaluation_of
 from mmbio.takes import takes
 
-SMALL = {"dim": 16, "depth": 1, "heads": 2, "hidden": 16, "positions": 160}
+SMALL = {
+    "dim": 16,
+    "depth": 1,
+    "heads": 2,
+    "hidden": 16,
+    "positions": 160,
+    "codes": (4, 2, 2, 2),
+    "tokenizer": MoleBertTokenizerConfig(dim=16, depth=1, codes=(4, 2, 2, 2)),
+}
 SYSTEMS = {kind.__name__: kind for kind in classes() if kind is not SequencePredictor}
 ALIGNMENTS, CONTRAST = {"MSATransformer"}, {"CPCProt"}
-GRAPHS = {"MoleculeAttrMasking"}
+GRAPHS = {"MoleBert", "MoleBertTokenizer", "MoleculeAttrMasking"}
 MOLECULES = {"MolFormer", "SmilesBert"} | GRAPHS
+NAME_ATOMS = MOLECULES - {"MoleBertTokenizer"}
 PROTEINS = SYSTEMS.keys() - ALIGNMENTS - MOLECULES
 LANGUAGE = PROTEINS - CONTRAST
 
@@ -76,7 +85,7 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 READ_BY = {
     **dict.fromkeys(OPTIONS, PROTEINS | {"SequencePredictor"}),
     "molecules": MOLECULES,
-    "smiles": MOLECULES,
+    "smiles": NAME_ATOMS,
     "sequences": LANGUAGE - {"AbBERT"},  # whose masks need regions
     "antibodies": LANGUAGE,
     "alignments": ALIGNMENTS,
@@ -132,7 +141,7 @@ def test_finetune(
 
 RECONSTRUCTED = {
     "MKVLAAGIVALLAAC": LANGUAGE - {"AbBERT"},
-    "CC(=O)OCC": MOLECULES,
+    "CC(=O)OCC": NAME_ATOMS,
     "MKVLAAGIVA" * 20: LANGUAGE - {"AbBERT"},  # longer than positions
     "M": set(),
     "": set(),

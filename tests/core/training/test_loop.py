@@ -38,6 +38,7 @@ def fit_tiny(
     after_step: Callable[[int], None] | None = None,
     after_epoch: Callable[[int], None] | None = None,
     wrap: Callable[[Step], Step] = lambda step: step,
+    enough: Callable[[int], bool] | None = None,
 ) -> tuple[Tiny, FitResult]:
     """The loop alone, with hooks; leaves the final weights beside the metrics."""
     fabric = make_fabric(settings.run, settings.train.precision)
@@ -57,6 +58,7 @@ def fit_tiny(
         settings.run,
         after_step,
         after_epoch,
+        enough=enough,
     )
     model.save_pretrained(folder)
     return model, result
@@ -220,6 +222,24 @@ def test_the_epoch_hook_counts_epochs(tmp_path: Path) -> None:
     fit_tiny(tmp_path, recipe(), steps.append, epochs.append)
     assert epochs == [1, 2, 3]
     assert steps == list(range(1, TOTAL + 1))
+
+
+def test_training_ends_where_it_is_enough_and_stays_ended(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def enough(epoch: int) -> bool:
+        asked.append(epoch)
+        return epoch == 2
+
+    settings = recipe(train={"epochs": 3})
+    model, result = fit_tiny(tmp_path / "run", settings, enough=enough)
+    assert asked == [1, 2]
+    assert (result.steps, result.steps_now) == (12, 12)
+    again, resumed = fit_tiny(tmp_path / "run", settings, enough=enough)
+    assert (resumed.steps, resumed.steps_now) == (12, 0)
+    assert asked == [1, 2]
+    for one, other in zip(model.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other)
 
 
 def poisoned(at: int, what: Callable[[Tensor], Tensor]) -> Callable[[Step], Step]:

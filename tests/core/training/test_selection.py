@@ -29,6 +29,9 @@ def test_the_best_score_is_kept(tmp_path: Path, scores: tuple[float, ...], epoch
         with torch.no_grad():
             model.weight.fill_(number)
         best.after_epoch(number)
+    assert best.enough(epoch + 2, 2)
+    assert not best.enough(epoch + 2, 3)
+    assert not best.enough(epoch + 100, 0)
     record = best.restore()
     assert record["epoch"] == epoch
     assert float(model.weight) == epoch
