@@ -97,11 +97,12 @@ ANY = {"mm3d": "demo", "mmgraph": "graphmae_cora", "mmbio": "esm2_8m"}  # a reci
 def parse(verb: str, words: list[str], script: str = "mm3d") -> None:
     """Parse the words as the command does, without running it; values of a wrong type are found as well."""
     module = importlib.import_module(f"{script}.commands.{verb}")
-    if verb == "pretrain":
+    if verb in ("pretrain", "tokenize"):
         # A word with a slash is a run folder, one with a suffix a file of the reader's: neither exists here.
         foreign = "/" in words[0] or words[0].endswith(".yaml")
         recipe = find_recipe(script, ANY[script] if foreign else words[0])
-        parse_recipe(recipe, kind_of(recipe, module.RECIPES), f"{script} pretrain", words[1:], OPTIONS)
+        kinds = module.RECIPES if verb == "pretrain" else module.TOKENIZERS
+        parse_recipe(recipe, kind_of(recipe, kinds), f"{script} {verb}", words[1:], OPTIONS)
     elif verb == "finetune":
         chosen = words[words.index("--recipe") + 1] if "--recipe" in words else module.OPTIONS["recipe"][1]
         recipe = find_recipe(script, chosen)
@@ -116,7 +117,8 @@ def help_of(script: str, verb: str, words: list[str], capsys: pytest.CaptureFixt
     """The help of a command; that of pretraining depends on the recipe, which is the first of the words."""
     cli = importlib.import_module(f"{script}.cli")
     named = bool(words) and words[0] in {recipe.name for recipe in all_recipes(script)}
-    before = {"pretrain": [words[0] if named else ANY[script]], "finetune": ["RUN"]}.get(verb, [])
+    given = [words[0] if named else ANY[script]]
+    before = {"pretrain": given, "tokenize": given, "finetune": ["RUN"]}.get(verb, [])
     with pytest.raises(SystemExit) as stopped:
         run(script, cli.ABOUT, cli.COMMANDS, [verb, *before, "--help"])
     assert stopped.value.code == 0

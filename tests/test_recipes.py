@@ -12,6 +12,7 @@ from mm3d.commands.pretrain import RECIPES
 from mm3d.config import FinetuneRecipe, PointMAERecipe
 from mm3d.models.point_mae import PointMAE
 from mmbio.config import RECIPES as BIO_RECIPES
+from mmbio.config import TOKENIZERS as BIO_TOKENIZERS
 from mmbio.config import SequenceFinetuneRecipe
 from mmbio.models import new_model as new_bio_model
 from mmgraph.config import RECIPES as GRAPH_RECIPES
@@ -61,7 +62,7 @@ def test_recipe_of_biology(name: str) -> None:
     recipe = find_recipe("mmbio", name)
     assert recipe.paper
     system = recipe.values.get("system")
-    made = build_recipe(recipe, BIO_RECIPES[system] if system else SequenceFinetuneRecipe)
+    made = build_recipe(recipe, (BIO_RECIPES | BIO_TOKENIZERS)[system] if system else SequenceFinetuneRecipe)
     assert dataclasses.is_dataclass(made)
     if isinstance(made, SequenceFinetuneRecipe) or (name.startswith("demo") and not recipe.parameters):
         return
