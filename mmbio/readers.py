@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +18,9 @@ from mmbio.molecules.graphs import ATOM_SIZES, PackedGraph, join_graphs, read_gr
 from mmbio.sequences import Sequences, join, tagged
 from mmbio.vocabulary import Vocabulary
 from mmgraph.graph import Graphs
+
+KEPT = 2**17
+"""Molecules whose graphs are kept, some 300 bytes each; the largest set of MoleculeNet has 93,000."""
 
 
 class Samples(Protocol):
@@ -143,6 +147,9 @@ class TokenReader:
         return "token counts", np.stack(rows).astype(np.float32)
 
 
+_read = lru_cache(KEPT)(read_graph)  # probes and further seeds of a fine-tuning ask for the same molecules
+
+
 class GraphReader:
     """Molecules as graphs of atoms and bonds, never cut: batches of :class:`~mmgraph.graph.Graphs`."""
 
@@ -151,7 +158,7 @@ class GraphReader:
     longest: int | None = None
 
     def read(self, text: str) -> PackedGraph:
-        return read_graph(text)
+        return _read(text)
 
     def length(self, item: PackedGraph) -> int:
         return item.size
@@ -176,5 +183,5 @@ class GraphReader:
         return len(batch.x)
 
     def counts(self, texts: Sequence[str]) -> tuple[str, NDArray[np.float32]]:
-        atoms = [np.frombuffer(read_graph(text).atoms, np.uint8)[::2] for text in texts]
+        atoms = [np.frombuffer(_read(text).atoms, np.uint8)[::2] for text in texts]
         return "atom counts", np.stack([np.bincount(row, minlength=ATOM_SIZES[0]) for row in atoms]).astype(np.float32)
