@@ -76,7 +76,7 @@ def test_a_model_that_knows_the_answer_has_perplexity_one() -> None:
     score = score_lm(model, TokenData(data, range(4), model.vocabulary, 40))
     assert score.perplexity == pytest.approx(1, abs=1e-4)
     assert score.accuracy == 1
-    table = token_table(score, model.vocabulary)
+    table = token_table(score, model.token_names)
     assert table.rows == (("A", 16, "1.000"),)  # 4 of 30 in each of 4 sequences
 
 

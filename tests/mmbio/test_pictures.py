@@ -18,7 +18,7 @@ def test_guesses_are_the_hidden_tokens_and_no_others() -> None:
     model = ESM2(ESM2Config(16, 1, 2)).eval()
     text = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQ"
     ids = model.vocabulary.encode(text)
-    row = guesses(model, ids, generator(0))
+    row = guesses(model, _batch(ids), generator(0))
     assert "".join(guess.token for guess in row) == text  # begin and end are left out
     hidden = [place for place, guess in enumerate(row) if guess.hidden]
     mask = model.draw_mask(_batch(ids), [generator(0)])
