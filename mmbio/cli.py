@@ -12,7 +12,12 @@ from core.cli.options import call
 
 ABOUT = "Masked pretraining on proteins and molecules: pretrain, probe, fine-tune and look."
 NEEDED = ("torch", "numpy", "scipy", "scikit-learn", "lightning-fabric", "safetensors", "matplotlib")
-OPTIONAL = {"rdkit": "mm-beyond[bio]", "gemmi": "mm-beyond[bio]", "pyhmmer": "mm-beyond[bio]"}
+OPTIONAL = {
+    "rdkit": "mm-beyond[bio]",
+    "gemmi": "mm-beyond[bio]",
+    "pyhmmer": "mm-beyond[bio]",
+    "torch_geometric": "mm-beyond[graph]",
+}
 
 
 def check() -> None:
