@@ -1,0 +1,16 @@
+"""Settings, a file for each system. Free of torch, so that the command line answers at once."""
+
+from mm3d.config.finetune import FinetuneRecipe, PartSegmenterConfig, PointClassifierConfig
+from mm3d.config.patch_encoder import PatchEncoderConfig
+from mm3d.config.point_mae import PointMAEConfig, PointMAERecipe
+from mm3d.config.points import PointsConfig
+
+__all__ = [
+    "FinetuneRecipe",
+    "PartSegmenterConfig",
+    "PatchEncoderConfig",
+    "PointClassifierConfig",
+    "PointMAEConfig",
+    "PointMAERecipe",
+    "PointsConfig",
+]
