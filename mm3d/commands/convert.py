@@ -18,9 +18,10 @@ def convert(checkpoint: str, out: str, heads: int = 6, groups: int = 64, group_s
     from core.cli.convert import empty_folder
     from core.saving import load_foreign, load_strictly
     from mm3d.config import PointClassifierConfig, PointMAEConfig
+    from mm3d.models.official import from_official, state_dict_of
     from mm3d.models.point_classifier import PointClassifier
     from mm3d.models.point_mae import PointMAE
-    from mm3d.models.point_mae_official import CLASSIFIER, PRETRAIN, config_of, from_official, state_dict_of
+    from mm3d.models.point_mae_official import CLASSIFIER, PRETRAIN, config_of
 
     empty_folder(out)
     state = state_dict_of(load_foreign(checkpoint), checkpoint)

@@ -2,14 +2,18 @@
 
 from mm3d.config.finetune import FinetuneRecipe, PartSegmenterConfig, PointClassifierConfig
 from mm3d.config.patch_encoder import PatchEncoderConfig
+from mm3d.config.point_dvae import CosineConfig, PointDVAEConfig, PointDVAERecipe
 from mm3d.config.point_mae import PointMAEConfig, PointMAERecipe
 from mm3d.config.points import PointsConfig
 
 __all__ = [
+    "CosineConfig",
     "FinetuneRecipe",
     "PartSegmenterConfig",
     "PatchEncoderConfig",
     "PointClassifierConfig",
+    "PointDVAEConfig",
+    "PointDVAERecipe",
     "PointMAEConfig",
     "PointMAERecipe",
     "PointsConfig",
