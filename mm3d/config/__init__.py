@@ -2,6 +2,7 @@
 
 from mm3d.config.finetune import FinetuneRecipe, PartSegmenterConfig, PointClassifierConfig
 from mm3d.config.patch_encoder import PatchEncoderConfig
+from mm3d.config.point_bert import PointBERTConfig, PointBERTRecipe
 from mm3d.config.point_dvae import CosineConfig, PointDVAEConfig, PointDVAERecipe
 from mm3d.config.point_mae import PointMAEConfig, PointMAERecipe
 from mm3d.config.points import PointsConfig
@@ -11,6 +12,8 @@ __all__ = [
     "FinetuneRecipe",
     "PartSegmenterConfig",
     "PatchEncoderConfig",
+    "PointBERTConfig",
+    "PointBERTRecipe",
     "PointClassifierConfig",
     "PointDVAEConfig",
     "PointDVAERecipe",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -61,7 +62,7 @@ class PatchGraph(nn.Module):
     def __init__(self, dim: int, out: int, widths: Sequence[int] = (128, 256, 512, 512, 1024)) -> None:
         super().__init__()
         self.input = nn.Linear(dim, widths[0])
-        pairs = zip(widths[:-1], widths[1:], strict=True)
+        pairs = itertools.pairwise(widths)
         self.layers = nn.ModuleList(EdgeConv(before, after) for before, after in pairs)
         self.out = nn.Linear(sum(widths[1:]), out, bias=False)
         self.norm = nn.GroupNorm(GROUPS, out)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
@@ -15,20 +13,8 @@ from core.transformer import Transformer
 from mm3d.config import PointMAEConfig
 from mm3d.layers.patch_encoder import PatchEncoder, pooled
 from mm3d.layers.patches import Patches, PositionEmbedding
+from mm3d.models.reconstruction import Reconstruction
 from mm3d.ops import chamfer_l2
-
-
-class Reconstruction(NamedTuple):
-    """What a model makes of clouds of which it saw a part, in the coordinates of the input.
-
-    ``visible``: (B, V, K, 3) points of the patches that were seen. ``predicted``: (B, M, K, 3) points given for the
-    hidden patches. ``hidden``: (B, M, K, 3) what is really there.
-    """
-
-    visible: Tensor
-    predicted: Tensor
-    hidden: Tensor
-    mask: Mask
 
 
 class PointDecoder(nn.Module):
