@@ -5,13 +5,14 @@ from mm3d.config.patch_encoder import PatchEncoderConfig
 from mm3d.config.point_bert import PointBERTConfig, PointBERTRecipe
 from mm3d.config.point_dvae import CosineConfig, PointDVAEConfig, PointDVAERecipe
 from mm3d.config.point_mae import PointMAEConfig, PointMAERecipe
-from mm3d.config.points import PointsConfig
+from mm3d.config.points import Patching, PointsConfig
 
 __all__ = [
     "CosineConfig",
     "FinetuneRecipe",
     "PartSegmenterConfig",
     "PatchEncoderConfig",
+    "Patching",
     "PointBERTConfig",
     "PointBERTRecipe",
     "PointClassifierConfig",

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from core.config import at_least
+
+
+class Patching(Protocol):
+    """Settings that say how many patches a cloud has, and of how many points."""
+
+    groups: int
+    group_size: int
 
 
 @dataclass

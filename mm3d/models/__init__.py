@@ -15,7 +15,9 @@ def load_model(source: str | Path) -> Any:
         UserError: not a model of mm3d, or unreadable weights.
     """
     from mm3d.models.part_segmenter import PartSegmenter
+    from mm3d.models.point_bert import PointBERT
     from mm3d.models.point_classifier import PointClassifier
+    from mm3d.models.point_dvae import PointDVAE
     from mm3d.models.point_mae import PointMAE
 
-    return load_one_of((PointMAE, PointClassifier, PartSegmenter), source, "mm3d")
+    return load_one_of((PointMAE, PointBERT, PointDVAE, PointClassifier, PartSegmenter), source, "mm3d")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -18,10 +19,12 @@ from mm3d.config import PatchEncoderConfig, PointBERTConfig
 from mm3d.layers.masked_patches import MaskedPatches, Projector, SpecialTokens
 from mm3d.layers.patch_encoder import PatchEncoder, init_weights, pooled
 from mm3d.layers.patches import Patches
+from mm3d.looks import Looks, masked_rows
 from mm3d.masks import PointBERTMask, View, draw_views, mix_patches
 from mm3d.models.patch_codes import PatchCodes
 from mm3d.models.point_dvae import PointDVAE
 from mm3d.models.reconstruction import Reconstruction
+from mm3d.rows import PictureRow
 
 
 class CodeHead(nn.Linear):
@@ -39,7 +42,7 @@ class CodeHead(nn.Linear):
         return super().forward(chosen if mask is None else chosen[mask.hidden_index])
 
 
-class PointBERT(Pretrained, MaskedModel):
+class PointBERT(Pretrained, Looks, MaskedModel):
     """Hide a block of patches behind a mask token and predict the codes that a frozen tokenizer gives them.
 
     The same is done on clouds mixed patch by patch with those of the reversed batch, whose class token is to be near the
@@ -179,6 +182,20 @@ class PointBERT(Pretrained, MaskedModel):
         return Reconstruction(
             select.select_visible(whole), select.select_hidden(decoded), select.select_hidden(whole), select
         )
+
+    def look(self, points: Tensor, names: Sequence[str], randomness: Randomness = None) -> list[PictureRow]:
+        """Input, visible points, and what the predicted codes decode to."""
+        return masked_rows(self, points, names, randomness)
+
+    def shown(self) -> str:
+        low, high = (1 - share for share in reversed(self.config.mask_range))
+        return (
+            f"The network saw {low:.0%} to {high:.0%} of the patches (blue) and named the codes of the others, which the "
+            "tokenizer decoded (orange)."
+        )
+
+    def hide(self, ratio: float) -> None:
+        self.config.mask_range = (ratio, ratio)
 
     def after_step(self, steps: int) -> None:
         """Move the key network towards the query network.

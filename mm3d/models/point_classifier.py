@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from core.saving import Pretrained
-from mm3d.config import PointClassifierConfig
+from mm3d.config import PatchEncoderConfig, PointClassifierConfig
 from mm3d.layers.patch_encoder import PatchEncoder
 
 
@@ -44,6 +44,11 @@ class PointClassifier(Pretrained, nn.Module):
             nn.Dropout(config.dropout),
             nn.Linear(hidden, len(config.classes)),
         )
+
+    @property
+    def patching(self) -> PatchEncoderConfig:
+        """What says how many patches a cloud has, and of how many points."""
+        return self.config.encoder
 
     def forward(self, points: Tensor, labels: Tensor | None = None) -> Tensor:
         """Logits; labels are not looked at, and taken so that all supervised models are called alike."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -19,7 +21,9 @@ from mm3d.layers.folding import FoldingDecoder
 from mm3d.layers.mini_pointnet import MiniPointNet
 from mm3d.layers.patch_encoder import pooled
 from mm3d.layers.patches import Patches, patchify
+from mm3d.looks import Looks, Picture
 from mm3d.ops import chamfer_l1
+from mm3d.rows import CodeRow
 
 
 class DecodedPatches(NamedTuple):
@@ -32,15 +36,17 @@ class DecodedPatches(NamedTuple):
 class DecodedCloud(NamedTuple):
     """What the codes of clouds decode to, in the coordinates of the input.
 
-    ``ids``: (B, G) int64. ``given``: (B, G, K, 3) points of the patches. ``decoded``: (B, G, K, 3) what their codes give.
+    ``ids``: (B, G) int64. ``centers``: (B, G, 3). ``given``: (B, G, K, 3) points of the patches. ``decoded``: (B, G, K, 3)
+    what their codes give.
     """
 
     ids: Tensor
+    centers: Tensor
     given: Tensor
     decoded: Tensor
 
 
-class PointDVAE(Pretrained, Tokenizer):
+class PointDVAE(Pretrained, Looks, Tokenizer):
     """Patches of a cloud as codes of a learned vocabulary, each in the context of its neighbours, and back.
 
     Mini-PointNet and a graph network give the logits of every patch; codes are mixed by a softmax with Gumbel noise; a
@@ -150,7 +156,33 @@ class PointDVAE(Pretrained, Tokenizer):
         patches = self.inputs(batch)
         ids, centers = self.ids(patches), patches.centers.unsqueeze(2)
         decoded = self.decode(ids, patches.centers).float()
-        return DecodedCloud(ids, patches.neighborhoods + centers, decoded + centers)
+        return DecodedCloud(ids, patches.centers, patches.neighborhoods + centers, decoded + centers)
+
+    def look(self, points: Tensor, names: Sequence[str], randomness: Randomness = None) -> list[CodeRow]:
+        """Input, the same coloured by codes, and what they decode to."""
+        from mm3d.code_pictures import code_colours, code_rows
+
+        made = self.reconstruct(points)
+        return code_rows(points, made.ids, made.centers, made.decoded, code_colours(self.quantizer.codebook), names)
+
+    def shown(self) -> str:
+        return "Every point has the colour of its patch's code; like codes have like colours."
+
+    def pictures(self, points: Tensor, out: str | Path, up: str = "y") -> list[Picture]:
+        """What the most used codes look like, and how often each occurs in these clouds."""
+        from mm3d.code_pictures import TIMES, plot_codes, plot_usage
+
+        parts = [self.reconstruct(part) for part in points.split(32)]
+        ids = torch.cat([part.ids for part in parts])
+        patches = torch.cat([part.decoded - part.centers.unsqueeze(2) for part in parts])
+        look = plot_codes(ids, patches, f"{out}-codes.png", up)
+        counts = torch.bincount(ids.flatten(), minlength=self.codes)
+        used = plot_usage(counts, f"{out}-usage.png")
+        said = f"The most used codes with their share of the patches: what each decodes to in up to {TIMES} places (colours)."
+        return [
+            Picture("What the codes look like", look, said),
+            Picture("How often each code occurs", used, f"{len(points)} shapes, {ids.numel():,} patches."),
+        ]
 
     def after_step(self, steps: int) -> None:
         self.steps.fill_(steps)
