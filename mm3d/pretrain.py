@@ -80,8 +80,9 @@ def with_tokenizer(recipe: PointBERTRecipe) -> tuple[PointBERTRecipe, PointDVAE]
     tokenizer = PointDVAE.from_pretrained(recipe.tokenizer)
     try:
         model = dataclasses.replace(recipe.model, tokenizer=tokenizer.config)
+        model.check_tokenizer()
     except ValueError as error:
-        raise UserError(f"{recipe.tokenizer}: does not fit this recipe: model.{error}") from error
+        raise UserError(f"{recipe.tokenizer}: this tokenizer does not fit: model.{error}") from error
     return dataclasses.replace(recipe, model=model), tokenizer
 
 

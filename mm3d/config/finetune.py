@@ -13,19 +13,23 @@ from mm3d.config.points import PointsConfig, check_count
 
 @dataclass
 class PointClassifierConfig:
-    """Point-MAE's fine-tuning classifier (22,099,752 parameters for 40 classes)."""
+    """The fine-tuning classifier of the family; the defaults are Point-MAE's (22,099,752 parameters for 40 classes)."""
 
     encoder: PatchEncoderConfig = field(default_factory=PatchEncoderConfig)
     """The encoder, as pretrained."""
     classes: tuple[str, ...] = ()
     """Names of the classes."""
     hidden: int = 256
-    """Width of the head's two hidden layers."""
+    """Width of the head's hidden layers."""
+    head_layers: int = 2
+    """Hidden layers of the head (Point-MAE: 2, Point-BERT: 1)."""
+    head_norm: bool = True
+    """Batch norms in the head (Point-MAE has them, Point-BERT has none)."""
     dropout: float = 0.5
     """Dropout in the head."""
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "hidden")
+        at_least(self, 1, "hidden", "head_layers")
         within(self, 0, 1, "dropout")
 
 
@@ -66,6 +70,12 @@ class FinetuneRecipe:
     """Stochastic depth of the last block."""
     layers: tuple[int, ...] = (3, 7, 11)
     """Blocks that segmentation reads."""
+    head_layers: int = 2
+    """Hidden layers of the classifier's head (Point-MAE: 2, Point-BERT: 1)."""
+    head_norm: bool = True
+    """Batch norms in the classifier's head (Point-MAE has them, Point-BERT has none)."""
+    label_smoothing: float = 0.0
+    """Probability that classification spreads over the other classes; an option of Point-BERT's official code, with 0.2."""
     validation: float = 0.1
     """Share of the training split that selects the epoch, where the data has no val split."""
     votes: int = 1
@@ -75,8 +85,9 @@ class FinetuneRecipe:
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "groups", "group_size", "votes")
+        at_least(self, 1, "groups", "group_size", "votes", "head_layers")
         within(self, 0, 1, "drop_path")
+        within(self, 0, 0.5, "label_smoothing")
         _check_layers(self.layers)
         if not 0 < self.validation < 1:
             raise ValueError(f"validation {self.validation}: expected a share between 0 and 1")

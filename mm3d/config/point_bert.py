@@ -56,10 +56,13 @@ class PointBERTConfig:
             raise ValueError(f"contrast_temperature {self.contrast_temperature}: expected more than 0")
         if self.replace and self.encoder.embed == "visible":
             raise ValueError(f"replace {self.replace}: needs the embedding of all patches; expected encoder.embed all")
-        self._check_patches()
 
-    def _check_patches(self) -> None:
-        """Encoder and tokenizer see the same patches, with mini-PointNets of one size where one begins as the other."""
+    def check_tokenizer(self) -> None:
+        """See that encoder and tokenizer have the same patches, and mini-PointNets of one size where one begins as the other.
+
+        Raises:
+            ValueError: they have not, beginning with the field's name.
+        """
         for name in ("groups", "group_size", "skip_near_origin"):
             ours, theirs = getattr(self.encoder, name), getattr(self.tokenizer, name)
             if ours != theirs:

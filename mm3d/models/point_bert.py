@@ -69,6 +69,7 @@ class PointBERT(Pretrained, Looks, MaskedModel):
     encoder: PatchEncoder
 
     def __init__(self, config: PointBERTConfig) -> None:
+        config.check_tokenizer()
         codes = Objective(
             CodeHead(config.encoder.dim, config.tokenizer.codes),
             PatchCodes(PointDVAE(config.tokenizer), config.statistics),

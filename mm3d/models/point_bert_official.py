@@ -11,7 +11,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from mm3d.models.official import EMBED, from_official, to_official
+from core.errors import UserError
+from mm3d.config import PatchEncoderConfig, PointBERTConfig, PointClassifierConfig, PointDVAEConfig
+from mm3d.config.point_dvae import GRID
+from mm3d.models.official import EMBED, depth_of, from_official, to_official
 
 FAMILY = "Point-BERT"
 
@@ -100,3 +103,87 @@ def pretrain_to_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     theirs["queue_ptr"] = theirs["queue_ptr"].view(1)
     head = {name: tensor for name, tensor in theirs.items() if name.startswith("transformer_q.lm_head.")}
     return theirs | {name.replace("transformer_q", "transformer_k"): tensor for name, tensor in head.items()}
+
+
+Config = PointBERTConfig | PointDVAEConfig | PointClassifierConfig
+
+
+def knows(state: Mapping[str, Tensor]) -> bool:
+    """Whether a state dict is of this repository: a dVAE, a pretraining model or a classifier (which Point-MAE has too)."""
+    return any(name in state for name in ("codebook", "transformer_q.mask_token", "reduce_dim.weight"))
+
+
+def convert(
+    state: Mapping[str, Tensor], heads: int, groups: int, group_size: int, source: str
+) -> tuple[Config, dict[str, Tensor]]:
+    """The configuration that official weights fit, and the weights under our names.
+
+    What no tensor shows (heads, patches) is given.
+
+    Raises:
+        UserError: an entry that tells a size is missing, or that the maps do not know.
+    """
+    try:
+        if "codebook" in state:
+            return _dvae_config(state, "", groups, group_size, source), dvae_from_official(state, source)
+        if "transformer_q.mask_token" in state:
+            config: Config = PointBERTConfig(
+                _encoder_config(state, "transformer_q.", heads, groups, group_size),
+                _dvae_config(state, "dvae.", groups, group_size, source),
+                contrast_dim=state["queue"].shape[0],
+                queue=state["queue"].shape[1],
+            )
+            return config, pretrain_from_official(state, source)
+        classes = state["cls_head_finetune.3.weight"].shape[0]
+        config = PointClassifierConfig(
+            _encoder_config(state, "", heads, groups, group_size),
+            tuple(f"class {i}" for i in range(classes)),
+            hidden=state["cls_head_finetune.0.weight"].shape[0],
+            head_layers=1,
+            head_norm=False,
+        )
+        return config, from_official(state, CLASSIFIER, source, FAMILY)
+    except KeyError as error:
+        raise UserError(
+            f"{source}: entry {error} is missing; expected Point-BERT's dVAE, pretraining or classifier weights"
+        ) from error
+
+
+def _encoder_config(
+    state: Mapping[str, Tensor], root: str, heads: int, groups: int, group_size: int
+) -> PatchEncoderConfig:
+    return PatchEncoderConfig(
+        groups=groups,
+        group_size=group_size,
+        dim=state[f"{root}norm.weight"].shape[0],
+        depth=depth_of(state, f"{root}blocks.blocks."),
+        heads=heads,
+        widths=_widths(state, root),
+        embed_dim=state[f"{root}reduce_dim.weight"].shape[1],
+    )
+
+
+def _dvae_config(state: Mapping[str, Tensor], root: str, groups: int, group_size: int, source: str) -> PointDVAEConfig:
+    codes, dim = state[f"{root}codebook"].shape
+    given = state[f"{root}decoder.mlp.4.weight"].shape[0] // 3 * GRID**2
+    if given != group_size:
+        raise UserError(f"{source}: decodes {given} points a patch, not {group_size}; give --group_size {given}")
+    names = ("input_trans", "layer1.0", "layer2.0", "layer3.0", "layer4.0")
+    first, second, third, fourth, fifth = (state[f"{root}dgcnn_1.{name}.weight"].shape[0] for name in names)
+    return PointDVAEConfig(
+        groups=groups,
+        group_size=group_size,
+        codes=codes,
+        dim=dim,
+        widths=_widths(state, root),
+        graph_widths=(first, second, third, fourth, fifth),
+        coarse_width=state[f"{root}decoder.mlp.0.weight"].shape[0],
+        fold_width=state[f"{root}decoder.final_conv.0.weight"].shape[0],
+    )
+
+
+def _widths(state: Mapping[str, Tensor], root: str) -> tuple[int, int, int]:
+    first, second, third = (
+        state[f"{root}encoder.{name}.weight"].shape[0] for name in ("first_conv.0", "first_conv.3", "second_conv.0")
+    )
+    return first, second, third

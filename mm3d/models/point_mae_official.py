@@ -10,7 +10,7 @@ from torch import Tensor
 
 from core.errors import UserError
 from mm3d.config import PatchEncoderConfig, PointClassifierConfig, PointMAEConfig
-from mm3d.models.official import EMBED, depth_of
+from mm3d.models.official import EMBED, depth_of, from_official
 
 ENCODER = {f"encoder.{a}.": f"encoder.embed.{b}." for a, b in EMBED.items()} | {
     "pos_embed.": "encoder.position.",
@@ -57,3 +57,16 @@ def config_of(
             f"{source}: entry {error} is missing; expected Point-MAE's pretraining or classifier weights"
         ) from error
     return PointClassifierConfig(encoder, tuple(f"class {i}" for i in range(count)), hidden)
+
+
+def convert(
+    state: dict[str, Tensor], heads: int, groups: int, group_size: int, source: str
+) -> tuple[PointMAEConfig | PointClassifierConfig, dict[str, Tensor]]:
+    """The configuration that official weights fit (:func:`config_of`), and the weights under our names.
+
+    Raises:
+        UserError: an entry that tells a size is missing, or that the maps do not know.
+    """
+    config = config_of(state, heads, groups, group_size, source)
+    names = PRETRAIN if isinstance(config, PointMAEConfig) else CLASSIFIER
+    return config, from_official(state, names, source)
