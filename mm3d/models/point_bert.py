@@ -139,14 +139,14 @@ class PointBERT(Pretrained, Looks, MaskedModel):
             targets[name] = given.flatten() if scored is None else given.flatten()[scored.hidden_index]
             terms[name] = self._codes.loss(predictions[name], targets[name])
         if config.contrast:
-            keys = self.key(patches, mask.key)
-            cold = config.contrast_temperature
+            keys, cold = self.key(patches, mask.key), config.contrast_temperature
+            earlier = self.queue.keys.clone()  # the backward pass reads them after new ones have come
             if "mixed" in config.contrast:
                 share = mask.mixing.share
                 features = query.contrasted(mixed_cls)
-                terms["mixed_contrast"] = mixed_contrast(features, keys, self.queue.keys, cold, share)
+                terms["mixed_contrast"] = mixed_contrast(features, keys, earlier, cold, share)
             if "plain" in config.contrast:
-                terms["contrast"] = momentum_contrast(query.contrasted(plain_cls), keys, self.queue.keys, cold)
+                terms["contrast"] = momentum_contrast(query.contrasted(plain_cls), keys, earlier, cold)
             if self.training:
                 self.queue.push(keys)
         parts = {name: term.detach() for name, term in terms.items()}
