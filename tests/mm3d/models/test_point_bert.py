@@ -280,7 +280,7 @@ def test_embedding_only_visible_patches_changes_nothing_in_evaluation() -> None:
     every, visible = small(), small(embed="visible")
     mask = every.draw_mask(clouds(), generator("mask"))
     assert torch.allclose(every(clouds(), mask).loss, visible(clouds(), mask).loss, rtol=1e-5)
-    with pytest.raises(ValueError, match="replace 0.1: needs the embedding of all patches"):
+    with pytest.raises(ValueError, match=r"replace 0\.1: needs the embedding of all patches"):
         config(embed="visible", replace=0.1)
 
 
@@ -406,7 +406,7 @@ def test_bad_settings_are_refused(wrong: dict[str, Any], said: str) -> None:
 
 
 def test_the_tokenizer_has_to_fit() -> None:
-    with pytest.raises(ValueError, match="encoder.groups 64: the tokenizer has 8"):
+    with pytest.raises(ValueError, match=r"encoder\.groups 64: the tokenizer has 8"):
         PointBERT(PointBERTConfig(PatchEncoderConfig(embed_dim=12), DVAE))
-    with pytest.raises(ValueError, match="embed_from tokenizer: .* expected the same, or scratch"):
+    with pytest.raises(ValueError, match=r"embed_from tokenizer: .* expected the same, or scratch"):
         PointBERT(PointBERTConfig(PatchEncoderConfig(groups=8, group_size=8), DVAE))
