@@ -85,13 +85,15 @@ def test_command_line_parses(where: str, words: list[str], capsys: pytest.Captur
         return
     if any(word in ("RECIPE", "RUN") for word in rest):  # a line that says how a command is called
         rest = [*(word for word in rest if word not in ("RECIPE", "RUN"))]
-        rest = [ANY[words[0]] if verb == "pretrain" else "runs/mine", *rest]
+        any_recipe = {"pretrain": ANY, "tokenize": ANY_TOKENIZER}.get(verb, {})
+        rest = [any_recipe.get(words[0], "runs/mine"), *rest]
     if "--help" not in rest:
         parse(verb, rest, words[0])
     assert options(rest) <= options(help_of(words[0], verb, rest, capsys).split()), where
 
 
 ANY = {"mm3d": "demo", "mmgraph": "graphmae_cora", "mmbio": "esm2_8m"}  # a recipe of each room
+ANY_TOKENIZER = {"mm3d": "point_dvae"}  # of each room that has tokenizers
 
 
 def parse(verb: str, words: list[str], script: str = "mm3d") -> None:
@@ -102,6 +104,10 @@ def parse(verb: str, words: list[str], script: str = "mm3d") -> None:
         foreign = "/" in words[0] or words[0].endswith(".yaml")
         recipe = find_recipe(script, ANY[script] if foreign else words[0])
         parse_recipe(recipe, kind_of(recipe, module.RECIPES), f"{script} pretrain", words[1:], OPTIONS)
+    elif verb == "tokenize":
+        foreign = "/" in words[0] or words[0].endswith(".yaml")
+        recipe = find_recipe(script, ANY_TOKENIZER[script] if foreign else words[0])
+        parse_recipe(recipe, kind_of(recipe, module.TOKENIZERS), f"{script} tokenize", words[1:], OPTIONS)
     elif verb == "finetune":
         chosen = words[words.index("--recipe") + 1] if "--recipe" in words else module.OPTIONS["recipe"][1]
         recipe = find_recipe(script, chosen)
@@ -116,7 +122,11 @@ def help_of(script: str, verb: str, words: list[str], capsys: pytest.CaptureFixt
     """The help of a command; that of pretraining depends on the recipe, which is the first of the words."""
     cli = importlib.import_module(f"{script}.cli")
     named = bool(words) and words[0] in {recipe.name for recipe in all_recipes(script)}
-    before = {"pretrain": [words[0] if named else ANY[script]], "finetune": ["RUN"]}.get(verb, [])
+    before = {
+        "pretrain": [words[0] if named else ANY[script]],
+        "tokenize": [words[0] if named else ANY_TOKENIZER.get(script, "")],
+        "finetune": ["RUN"],
+    }.get(verb, [])
     with pytest.raises(SystemExit) as stopped:
         run(script, cli.ABOUT, cli.COMMANDS, [verb, *before, "--help"])
     assert stopped.value.code == 0
@@ -130,9 +140,10 @@ def options(words: list[str]) -> set[str]:
 
 
 @pytest.mark.parametrize("wrong", ["--train.epoch 3", "--train.epochs three", "--seed 1"])
-def test_parse_finds_what_is_wrong(wrong: str) -> None:
+@pytest.mark.parametrize(("verb", "recipe"), [("pretrain", "demo"), ("tokenize", "point_dvae")])
+def test_parse_finds_what_is_wrong(verb: str, recipe: str, wrong: str) -> None:
     with pytest.raises(UserError):
-        parse("pretrain", ["demo", *wrong.split()])
+        parse(verb, [recipe, *wrong.split()])
 
 
 def links(page: Path) -> list[str]:

@@ -17,12 +17,8 @@ def convert(checkpoint: str, out: str, heads: int = 6, groups: int = 64, group_s
     """
     from core.cli.convert import empty_folder
     from core.saving import load_foreign, load_strictly
-    from mm3d.models import point_bert_official, point_mae_official
+    from mm3d.models import new_model, point_bert_official, point_mae_official
     from mm3d.models.official import state_dict_of
-    from mm3d.models.point_bert import PointBERT
-    from mm3d.models.point_classifier import PointClassifier
-    from mm3d.models.point_dvae import PointDVAE
-    from mm3d.models.point_mae import PointMAE
 
     empty_folder(out)
     state = state_dict_of(load_foreign(checkpoint), checkpoint, "Point-MAE or Point-BERT")
@@ -31,8 +27,7 @@ def convert(checkpoint: str, out: str, heads: int = 6, groups: int = 64, group_s
         config, weights = official.convert(state, heads, groups, group_size, checkpoint)
     except ValueError as error:
         raise UserError(f"{checkpoint}: {error}; no tensor shows heads and patches, so they are options") from error
-    made: dict[type, type] = {kind.Config: kind for kind in (PointMAE, PointBERT, PointDVAE, PointClassifier)}
-    model = made[type(config)](config)
+    model = new_model(config)
     load_strictly(model, weights, checkpoint)
     model.save_pretrained(out)
     print(f"{out}: {type(model).__name__}, {sum(p.numel() for p in model.parameters()):,} parameters")
