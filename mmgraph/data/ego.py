@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmgraph.data.neighbours import Neighbours
 from mmgraph.graph import Graphs, join
-from mmgraph.ops.pattern import Pattern
 from mmgraph.structure import StructuredGraphs, with_structure
 
 Ints = NDArray[np.int64]
@@ -38,9 +38,7 @@ class EgoSet:
         self.graph = graph
         self.sizes = tuple(sizes)
         once = graph.edge_index.cpu().unique(dim=1)  # a neighbour is one, however many edges lead to it
-        pattern, _ = Pattern.of_edges(once, len(graph.x))
-        self.start: Ints = pattern.start.numpy()
-        self.column: Ints = pattern.column.numpy()
+        self.neighbours = Neighbours.of_graph(Graphs(graph.x.cpu(), once))
 
     def __len__(self) -> int:
         """Number of nodes."""
@@ -48,7 +46,7 @@ class EgoSet:
 
     def sample(self, index: int, generator: torch.Generator) -> Graphs:
         """The ego-graph of a node, its edges both ways; the node itself is its first."""
-        ego = draw_ego(self.start, self.column, index, self.sizes, generator)
+        ego = draw_ego(self.neighbours, index, self.sizes, generator)
         ends = np.concatenate([np.stack([ego.row, ego.column]), np.stack([ego.column, ego.row])], 1)
         size = len(ego.nodes)
         source, target = np.divmod(np.unique(ends[0] * size + ends[1]), size)
@@ -59,7 +57,7 @@ class EgoSet:
         return with_structure(join(samples))
 
 
-def draw_ego(start: Ints, column: Ints, root: int, sizes: Sequence[int], generator: torch.Generator) -> Ego:
+def draw_ego(neighbours: Neighbours, root: int, sizes: Sequence[int], generator: torch.Generator) -> Ego:
     """Draw the surroundings of a node, hop by hop.
 
     At every hop *each* node found so far draws neighbours anew, the root among them; only the edges of the last hop's
@@ -67,7 +65,7 @@ def draw_ego(start: Ints, column: Ints, root: int, sizes: Sequence[int], generat
     it drew first.
 
     Args:
-        start: (T + 1,), where each node's neighbours begin in ``column`` (E,).
+        neighbours: of every node of the large graph.
         root: where to begin.
         sizes: most neighbours to draw for a node, by hop.
         generator: on the CPU.
@@ -75,24 +73,11 @@ def draw_ego(start: Ints, column: Ints, root: int, sizes: Sequence[int], generat
     nodes = np.array([root], dtype=np.int64)
     row = there = np.zeros(0, dtype=np.int64)
     for size in sizes:
-        row, neighbour = draw_neighbours(start, column, nodes, size, generator)
+        row, place = neighbours.draw(nodes, size, generator)
+        neighbour = neighbours.source[place].astype(np.int64)
         _, first, inverse = np.unique(np.concatenate([nodes, neighbour]), return_index=True, return_inverse=True)
         rank = first.argsort().argsort()  # in the order in which they were found
         local = rank[inverse.ravel()]
         there = local[len(nodes) :]
         nodes = np.concatenate([nodes, neighbour])[np.sort(first)]
     return Ego(nodes, row, there)
-
-
-def draw_neighbours(start: Ints, column: Ints, nodes: Ints, size: int, generator: torch.Generator) -> tuple[Ints, Ints]:
-    """At most ``size`` neighbours of each of some nodes, uniformly, without repetition.
-
-    Returns:
-        Where in ``nodes`` each draw belongs, ascending, and the neighbour: (e,) and (e,).
-    """
-    counts = start[nodes + 1] - start[nodes]
-    before = counts.cumsum() - counts
-    row = np.repeat(np.arange(len(nodes)), counts)
-    order = np.lexsort((torch.rand(len(row), generator=generator).numpy(), row))
-    kept = order[np.arange(len(row)) - before[row] < size]
-    return row[kept], column[start[nodes][row[kept]] + kept - before[row[kept]]]

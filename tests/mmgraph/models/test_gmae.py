@@ -18,7 +18,7 @@ from core.masking import Mask
 from core.random import generator
 from mmgraph.cli import ABOUT, COMMANDS
 from mmgraph.config import GMAEConfig
-from mmgraph.data.ego import EgoSet, draw_ego, draw_neighbours
+from mmgraph.data.ego import EgoSet, draw_ego
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.structured import StructuredSet
 from mmgraph.embedding import embed_nodes
@@ -228,18 +228,6 @@ def test_an_ego_graph_without_choice() -> None:
     assert len(egos) == 12
 
 
-def test_drawn_neighbours_are_uniform_and_never_twice() -> None:
-    start, column = np.array([0, 4, 6, 6]), np.array([10, 11, 12, 13, 20, 21])
-    seen = np.zeros(30, dtype=int)
-    for seed in range(400):
-        row, neighbour = draw_neighbours(start, column, np.array([2, 0, 1]), 3, generator(seed))
-        assert row.tolist() == [1, 1, 1, 2, 2]
-        assert len(set(neighbour.tolist())) == 5
-        assert set(neighbour[3:].tolist()) == {20, 21}
-        np.add.at(seen, neighbour, 1)
-    assert all(abs(seen[node] - 300) < 50 for node in (10, 11, 12, 13))
-
-
 def test_egos_are_replayed_bounded_and_leave_the_graph_alone() -> None:
     data = ring(40, 1, 2, 3, 4, 5)
     before = data.graph.x.clone()
@@ -249,7 +237,7 @@ def test_egos_are_replayed_bounded_and_leave_the_graph_alone() -> None:
     assert torch.equal(one.edge_index, same.edge_index)
     assert not (one.x.shape == other.x.shape and torch.equal(one.x, other.x))
     for node in range(40):
-        ego = draw_ego(egos.start, egos.column, node, (3, 2), generator(node))
+        ego = draw_ego(egos.neighbours, node, (3, 2), generator(node))
         assert ego.nodes[0] == node
         assert len(set(ego.nodes.tolist())) == len(ego.nodes) <= 1 + 3 + 4 * 2
         assert np.bincount(ego.row).max() <= 2
