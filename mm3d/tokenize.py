@@ -12,7 +12,6 @@ from torch import Tensor
 from core.errors import UserError
 from core.quantizers import usage
 from core.reporting.tables import Table
-from core.tokenizer import count_codes
 from core.training.job import Job, Outcome, run_training, tokenizer_step
 from core.training.run import RunFolder
 from mm3d.config import PointDVAERecipe, PointsConfig
@@ -95,15 +94,14 @@ def held_out_scores(
     training = model.training
     model.eval()
     device = next(model.parameters()).device
-    batches = [
-        evaluation_batch(clouds, range(start, min(start + batch_size, len(clouds))), config).points.to(device)
-        for start in range(0, len(clouds), batch_size)
-    ]
-    total = 0.0
-    for batch in batches:
+    total, counts = 0.0, torch.zeros(model.codes, dtype=torch.int64)
+    for start in range(0, len(clouds), batch_size):
+        indices = range(start, min(start + batch_size, len(clouds)))
+        batch = evaluation_batch(clouds, indices, config).points.to(device)
         made = model.reconstruct(batch)
+        counts += torch.bincount(made.ids.flatten().cpu(), minlength=model.codes)
         total += float(chamfer_l1(made.decoded.flatten(0, 1), made.given.flatten(0, 1))) * len(batch)
-    found = usage(count_codes(model, batches))
+    found = usage(counts)
     model.train(training)
     return {
         "held_out_chamfer": total / len(clouds),

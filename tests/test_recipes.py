@@ -44,7 +44,9 @@ def test_recipe(name: str) -> None:
 
 def test_small_systems_are_compared_on_equal_terms() -> None:
     """Point-BERT sees the data of Point-MAE, as often, with an encoder of its size, and predicts codes of the small dVAE."""
-    mae, bert, dvae = (find_recipe("mm3d", f"{name}_small").values for name in ("point_mae", "point_bert", "point_dvae"))
+    mae, bert, dvae = (
+        find_recipe("mm3d", f"{name}_small").values for name in ("point_mae", "point_bert", "point_dvae")
+    )
     for section in ("data", "points", "train", "optim"):
         assert bert[section] == mae[section], section
     encoder = {name: value for name, value in bert["model"]["encoder"].items() if name != "embed_dim"}

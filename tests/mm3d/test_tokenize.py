@@ -210,7 +210,9 @@ def test_pictures_of_both(bert: Path, tokenizer: Path, clouds: Path, tmp_path: P
 
 def test_fine_tuning_takes_encoder_and_class_token(bert: Path, task: Path, tmp_path: Path) -> None:
     model = load_model(bert)
-    classifier = PointClassifier(PointClassifierConfig(model.config.encoder, ("a", "b"), head_layers=1, head_norm=False))
+    classifier = PointClassifier(
+        PointClassifierConfig(model.config.encoder, ("a", "b"), head_layers=1, head_norm=False)
+    )
     load_encoder(classifier, bert)
     assert torch.equal(classifier.cls_token, model.special.cls_token)
     assert torch.equal(classifier.cls_position, model.special.cls_position)
