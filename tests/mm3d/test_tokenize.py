@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import torch
 from tiny_mm3d import command, write_recipe
 
+from core.errors import Interrupted
 from core.random import generator
 from core.saving import load_tensors
 from mm3d.config import PointClassifierConfig
@@ -119,9 +121,6 @@ def test_a_tokenizer_is_trained_and_says_what_its_codes_are_worth(tokenizer: Pat
 def test_a_resumed_tokenizer_is_the_same(tokenizer: Path, dvae_recipe: Path, tmp_path: Path) -> None:
     """Temperature and weight of the divergence go on from the step they were at."""
     whole = load_tensors(tokenizer / "weights.safetensors")
-    from core.errors import Interrupted
-    from core.training import loop
-
     out, calls = tmp_path / "run", []
 
     def stop_at_three(model: PointDVAE, steps: int) -> None:
@@ -130,7 +129,6 @@ def test_a_resumed_tokenizer_is_the_same(tokenizer: Path, dvae_recipe: Path, tmp
         if steps == 3:
             raise Interrupted("enough")
 
-    assert loop.fit  # what is interrupted
     before = PointDVAE.after_step
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PointDVAE, "after_step", stop_at_three)
@@ -158,8 +156,6 @@ def test_point_bert_takes_the_tokenizer_with_it(bert: Path, tokenizer: Path) -> 
 
 
 def test_a_resumed_point_bert_is_the_same(bert: Path, bert_recipe: Path, tokenizer: Path, tmp_path: Path) -> None:
-    from core.errors import Interrupted
-
     out, words = tmp_path / "run", ("--tokenizer", tokenizer, "--run.save_steps", 2)
     before = PointBERT.after_step
 
@@ -297,8 +293,6 @@ def test_a_tokenizer_that_cannot_be_used(
     found = command("pretrain", bert_recipe, *words, "--out", tmp_path / "run")
     assert found.status == 2
     assert "Traceback" not in found.err
-    import re
-
     assert re.search(said, found.err), found.err
     assert not (tmp_path / "run").exists()
 
