@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from golden_arrays import Golden, assert_close, listed_shapes
+from tiny_point_bert import DVAE, clouds, config, small
 from torch import Tensor, nn
 
 from core.errors import UserError
@@ -16,40 +17,12 @@ from core.random import generator
 from core.training.config import OptimConfig
 from core.training.optim import new_optimizer
 from mm3d.config import PatchEncoderConfig, PointBERTConfig, PointClassifierConfig, PointDVAEConfig
-from mm3d.masks import Mixing, PointBERTMask, Replacement, View, scattered_mask
+from mm3d.masks import Mixing, PointBERTMask, Replacement, View
 from mm3d.models.official import from_official, to_official
 from mm3d.models.point_bert import PointBERT
 from mm3d.models.point_bert_official import CLASSIFIER, PRETRAIN, convert, pretrain_from_official, pretrain_to_official
 from mm3d.models.point_classifier import PointClassifier
 from mm3d.models.point_dvae import PointDVAE
-
-DVAE = PointDVAEConfig(
-    groups=8, group_size=8, codes=16, dim=12, widths=(8, 8, 12), graph_widths=(8, 8, 8, 12, 16), coarse_width=16, fold_width=8
-)  # fmt: skip
-
-
-def config(**changes: Any) -> PointBERTConfig:
-    encoder = PatchEncoderConfig(
-        groups=8, group_size=8, dim=24, depth=2, heads=3, drop_path=0.0, widths=(8, 8, 12), embed_dim=12,
-        embed=changes.pop("embed", "all"),
-    )  # fmt: skip
-    return PointBERTConfig(encoder, DVAE, **{"contrast_dim": 10, "queue": 12, **changes})
-
-
-def small(**changes: Any) -> PointBERT:
-    torch.manual_seed(0)
-    model = PointBERT(config(**changes))
-    for module in model.modules():  # statistics that are not those of a fresh model
-        if isinstance(module, nn.BatchNorm1d):
-            assert module.running_mean is not None
-            assert module.running_var is not None
-            module.running_mean += 0.1 * torch.randn_like(module.running_mean)
-            module.running_var += torch.rand_like(module.running_var)
-    return model.eval()
-
-
-def clouds(count: int = 4, seed: str = "clouds") -> Tensor:
-    return torch.rand(count, 60, 3, generator=generator(seed)) * 2 - 1
 
 
 def official_model(golden: Golden, **changes: Any) -> PointBERT:
@@ -224,43 +197,6 @@ def test_conversions_are_inverses() -> None:
     del official["norm.weight"]
     with pytest.raises(UserError, match=r"a.pth: entry 'norm.weight' is missing"):
         convert(official, 3, 8, 8, "a.pth")
-
-
-def test_a_drawn_mask_is_replayed_and_one_a_sample() -> None:
-    model = small(replace=0.2)
-    randomness = [generator("mask", index) for index in range(4)]
-    mask = model.draw_mask(clouds(), randomness)
-    a, b = model(clouds(), mask), model(clouds(), mask)
-    assert torch.equal(a.loss, b.loss)
-    again = model.draw_mask(clouds(), [generator("mask", index) for index in range(4)])
-    for first, second in zip(mask[:3], again[:3], strict=True):
-        assert torch.equal(first.mask.hidden, second.mask.hidden)
-        assert not (first.replacement.chosen & first.mask.hidden).any()
-        assert first.replacement.source.sort().values.tolist() == list(range(32))
-    assert torch.equal(mask.mixing.kept, again.mixing.kept)
-    # a cloud's own mask is the same in another batch
-    alone = model.draw_mask(clouds()[1:2], [generator("mask", 1)])
-    assert torch.equal(alone.plain.mask.hidden, mask.plain.mask.hidden[1:2])
-    assert not torch.equal(a.loss, model(clouds(), model.draw_mask(clouds(), generator("other"))).loss)
-
-
-def test_masks_keep_to_their_range() -> None:
-    model = small(mask_range=(0.25, 0.5))
-    many = clouds(64)
-    mask = model.draw_mask(many, generator("mask"))
-    for view in (mask.plain, mask.mixed, mask.key):
-        assert set(view.mask.counts.tolist()) == {2, 3}  # floor of 8 times [.25, .5)
-    kept = mask.mixing.kept.float().mean(1)
-    assert float(torch.corrcoef(torch.stack([kept, mask.mixing.share]))[0, 1]) > 0.7
-    # a block: no visible center is nearer to the block's seed than a hidden one
-    centers = model.encoder.centers(many)
-    for center, hidden in zip(centers, mask.plain.mask.hidden, strict=True):
-        distance = torch.cdist(center, center)
-        assert any(distance[s][hidden].max() <= distance[s][~hidden].min() for s in hidden.nonzero()[:, 0])
-    scattered = scattered_mask((2000, 50), (0.25, 0.45), generator("scattered"))
-    shares = scattered.hidden.float().mean(1)
-    assert float(shares.mean()) == pytest.approx(0.35, abs=0.01)
-    assert scattered_mask((500, 2), (0.01, 0.02), generator("few")).counts.min() == 1
 
 
 def test_only_hidden_patches_are_hidden_from_the_encoder() -> None:
