@@ -146,7 +146,7 @@ def probe_model(
     config = points_config_of(source)
     if on_error == "skip":
         config = dataclasses.replace(config, on_error="skip")
-    patches = model.encoder.config
+    patches = model.patching
     train, test = (
         usable(load(data, split, config.on_error), patches.groups, patches.group_size, config.on_error)
         for split in ("train", "test")

@@ -62,9 +62,9 @@ def few_shot(
         def make(main: bool, support: PointClouds = support, drawn: np.ndarray = episode.classes) -> Job:
             model = new_model(recipe, encoder, support)
             if not scratch:
-                load_encoder(model.encoder, source)
+                load_encoder(model, source)
             said = {"episode": drawn.tolist(), **describe_data(support, recipe.data)}
-            return Job(model, LabelledPoints(support, recipe.points), supervised_step, said)
+            return Job(model, LabelledPoints(support, recipe.points), supervised_step(recipe), said)
 
         folder = RunFolder(Path(out) / f"episode-{number:02d}")
         protocol = {"ways": ways, "shots": shots, "queries": queries, "episode": number}

@@ -21,6 +21,7 @@ from core.reporting.scores import write_scores
 from core.saving import MODEL, WEIGHTS, describe, load_strictly, load_tensors, resolve
 from core.training.data import Microbatch
 from core.training.job import Job, run_training
+from core.training.loop import Step
 from core.training.run import RunFolder
 from core.training.selection import BestWeights, read_record
 from mm3d.config import FinetuneRecipe, PartSegmenterConfig, PatchEncoderConfig, PointClassifierConfig
@@ -31,7 +32,6 @@ from mm3d.data.sources import load
 from mm3d.data.splits import train_val_split
 from mm3d.data.transforms import scale_and_translate
 from mm3d.data.usable import usable
-from mm3d.layers.patch_encoder import PatchEncoder
 from mm3d.models.part_segmenter import PartSegmenter
 from mm3d.models.point_classifier import PointClassifier
 from mm3d.pretrain import describe_data, listed
@@ -67,7 +67,7 @@ def finetune(
     def make(main: bool) -> Job:
         model = new_model(recipe, encoder, train)
         if not scratch:
-            load_encoder(model.encoder, source)
+            load_encoder(model, source)
         name = "accuracy" if recipe.task == "classification" else "miou"
         best = BestWeights(folder.state, model, lambda: main_score(evaluate(model, validation, recipe)), name, main)
         left_out = {name: listed(clouds) for name, clouds in (("validation", validation), ("test", test))}
@@ -77,7 +77,7 @@ def finetune(
             "left_out": left_out,
         }
         data = LabelledPoints(train, recipe.points)
-        return Job(model, data, supervised_step, said, best.after_epoch, best.restore)
+        return Job(model, data, supervised_step(recipe), said, best.after_epoch, best.restore)
 
     config = {**dataclasses.asdict(recipe), "pretrained": str(source), "scratch": scratch}
     outcome = run_training(folder, config, resume, "", recipe, make)
@@ -104,7 +104,9 @@ def new_model(
         UserError: segmentation is to read blocks that the encoder does not have.
     """
     if recipe.task == "classification":
-        return PointClassifier(PointClassifierConfig(encoder, train.classes))
+        return PointClassifier(
+            PointClassifierConfig(encoder, train.classes, head_layers=recipe.head_layers, head_norm=recipe.head_norm)
+        )
     try:
         config = PartSegmenterConfig(encoder, train.part_names, train.classes, recipe.layers)
     except ValueError as error:
@@ -166,22 +168,39 @@ def encoder_config_of(source: Path, recipe: FinetuneRecipe) -> PatchEncoderConfi
     return from_dict(PatchEncoderConfig, {**config, **changed}, f"{source / MODEL}: encoder")
 
 
-def load_encoder(encoder: PatchEncoder, source: Path) -> None:
-    """The weights of a saved model's encoder, strictly."""
+def load_encoder(model: PointClassifier | PartSegmenter, source: Path) -> None:
+    """The weights of a saved model's encoder, strictly, and its class token where both models have one."""
     path = source / WEIGHTS
-    weights = {n.removeprefix("encoder."): t for n, t in load_tensors(path).items() if n.startswith("encoder.")}
-    load_strictly(encoder, weights, str(path))
+    saved = load_tensors(path)
+    weights = {n.removeprefix("encoder."): t for n, t in saved.items() if n.startswith("encoder.")}
+    load_strictly(model.encoder, weights, str(path))
+    for name, own in model.named_parameters(recurse=False):  # the class token and its position
+        pretrained = saved.get(f"special.{name}")
+        if pretrained is not None:
+            own.data.copy_(pretrained)
 
 
-def supervised_step(wrapped: nn.Module, micro: Microbatch, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
-    """Cross-entropy of classes, or of the parts of labelled points; 0 where no point has a label."""
-    batch: PointBatch = micro.batch
-    logits = wrapped(batch.points, batch.labels)
-    target = batch.parts if logits.ndim == 3 else batch.labels
-    count = (target >= 0).sum().clamp(min=1)
-    loss = F.cross_entropy(logits.flatten(0, -2).float(), target.flatten(), ignore_index=-1, reduction="sum") / count
-    right = ((logits.argmax(-1) == target) & (target >= 0)).sum() / count
-    return loss, {"train_accuracy": right.detach()}
+def supervised_step(recipe: FinetuneRecipe) -> Step:
+    """The step of a task: cross-entropy of classes, or of the parts of labelled points; 0 where no point has a label."""
+
+    def step(wrapped: nn.Module, micro: Microbatch, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
+        batch: PointBatch = micro.batch
+        logits = wrapped(batch.points, batch.labels)
+        target = batch.parts if logits.ndim == 3 else batch.labels
+        count = (target >= 0).sum().clamp(min=1)
+        # torch spreads over all classes, the official code over the others
+        smoothing = 0.0 if logits.ndim == 3 else recipe.label_smoothing * logits.shape[-1] / (logits.shape[-1] - 1)
+        total = F.cross_entropy(
+            logits.flatten(0, -2).float(),
+            target.flatten(),
+            ignore_index=-1,
+            reduction="sum",
+            label_smoothing=smoothing,
+        )
+        right = ((logits.argmax(-1) == target) & (target >= 0)).sum() / count
+        return total / count, {"train_accuracy": right.detach()}
+
+    return step
 
 
 @torch.no_grad()

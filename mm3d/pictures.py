@@ -4,46 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import UserError
 from core.reporting.page import Page
-from core.reporting.palette import INK, INPUT, RECONSTRUCTED, VISIBLE, rgb
+from core.reporting.palette import INK, rgb
 from core.reporting.png import DPI, new_figure, save_png
 from mm3d.render import UP_AXES, render
+from mm3d.rows import Part, PictureRow, Row, checked_rows, finite
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     from matplotlib.figure import Figure
 
 PANEL = 360  # pixels
-COLUMNS = ("input", "what the network saw", "what it made of that")
 
 
-class PictureRow(NamedTuple):
-    """One shape: all (N, 3), visible (V, 3) and reconstructed hidden (R, 3) points, one frame."""
+def plot_reconstruction(rows: Sequence[Row | tuple], out_png: str | Path, up: str = "y", azimuth: float = 35.0) -> Path:
+    """Draw one row a shape, with the panels that it has: of a masked model the input, the visible points, and these with
+    the reconstruction of the rest.
 
-    input: NDArray[np.floating]
-    visible: NDArray[np.floating]
-    reconstruction: NDArray[np.floating]
-    title: str
-
-
-Cloud = NDArray[np.floating]
-Row = tuple[Cloud, Cloud, Cloud, str]  # what a PictureRow is, and a plain tuple too
-
-
-def plot_reconstruction(rows: Sequence[Row], out_png: str | Path, up: str = "y", azimuth: float = 35.0) -> Path:
-    """Draw one row a shape: the input, the visible points, and these with the reconstruction of the rest.
-
-    The three pictures of a row share centre, scale and view; given points are blue, reconstructed ones
-    orange.
+    The pictures of a row share centre, scale and view; given points are blue, reconstructed ones orange.
 
     Args:
-        rows: plain tuples in the same order will do.
+        rows: of one kind (:mod:`mm3d.rows`); plain tuples with the fields of a :class:`PictureRow` will do.
         out_png: the file to write.
         up: vertical axis of the data.
         azimuth: degrees about it.
@@ -51,22 +38,25 @@ def plot_reconstruction(rows: Sequence[Row], out_png: str | Path, up: str = "y",
     Raises:
         UserError: no rows, an empty input, or coordinates that are not finite; names the row.
     """
-    checked = _checked(rows)
-    figure = new_figure(3 * PANEL / DPI, (len(checked) * (PANEL + 26) + 74) / DPI)
+    checked = checked_rows(rows)
+    columns = [panel.title for panel in checked[0].panels()]
+    figure = new_figure(len(columns) * PANEL / DPI, (len(checked) * (PANEL + 26) + 74) / DPI)
     for number, row in enumerate(checked):
         centre, radius = _frame(row.input)
         ground = float((row.input[:, "xyz".index(up)].min() - centre["xyz".index(up)]) / radius)
-        for column, parts in enumerate(_panels(row)):
-            points = np.concatenate([(points - centre) / radius for points, _ in parts])
-            colours = np.concatenate([np.tile(rgb(colour), (len(points), 1)) for points, colour in parts])
+        for column, panel in enumerate(row.panels()):
+            points = np.concatenate([(part.points - centre) / radius for part in panel.parts])
+            colours = np.concatenate([_colours(part) for part in panel.parts])
             image = render(points, colours, PANEL, _ball(len(row.input)), azimuth, up=up, ground=ground)
             top = 40 + number * (PANEL + 26) + 26
             _place(figure, image, column * PANEL, top)
         _write(figure, row.title, 14, 40 + number * (PANEL + 26) + 13, size=9, weight="bold", align="left")
-    for column, name in enumerate(COLUMNS):
+    for column, name in enumerate(columns):
         _write(figure, name, (column + 0.5) * PANEL, 22, size=12)
     bottom = figure.get_figheight() * DPI - 18
-    _legend(figure, (("given", VISIBLE), ("reconstructed", RECONSTRUCTED)), 2.5 * PANEL, bottom)
+    entries = [(part.label, part.colour) for part in checked[0].panels()[-1].parts if isinstance(part.colour, str)]
+    if entries:
+        _legend(figure, entries, (len(columns) - 0.5) * PANEL, bottom)
     return save_png(figure, out_png)
 
 
@@ -75,6 +65,7 @@ def plot_clouds(
     out_png: str | Path,
     up: str = "y",
     azimuth: float = 35.0,
+    panel: int = PANEL,
 ) -> Path:
     """Draw a grid of clouds, each fitted to its panel.
 
@@ -84,6 +75,7 @@ def plot_clouds(
         out_png: the file to write.
         up: vertical axis of the data.
         azimuth: degrees about it.
+        panel: side of a picture in pixels.
 
     Raises:
         UserError: an empty grid, an empty cloud, coordinates that are not finite.
@@ -91,22 +83,22 @@ def plot_clouds(
     """
     if not grid or not all(grid):
         raise UserError("pictures: no clouds to draw")
-    figure = new_figure(max(map(len, grid)) * PANEL / DPI, len(grid) * (PANEL + 26) / DPI)
+    figure = new_figure(max(map(len, grid)) * panel / DPI, len(grid) * (panel + 26) / DPI)
     for row, clouds in enumerate(grid):
         for column, (cloud, colour, title) in enumerate(clouds):
-            points = _finite(cloud, f"cloud {title or (row, column)}")
+            points = finite(cloud, f"cloud {title or (row, column)}")
             colours = np.tile(rgb(colour), (len(points), 1)) if isinstance(colour, str) else np.asarray(colour)
             if colours.shape != points.shape:
                 raise ValueError(f"cloud {title}: {colours.shape} colours for {points.shape} points")
             centre, radius = _frame(points)
-            image = render((points - centre) / radius, colours, PANEL, _ball(len(points)), azimuth, up=up)
-            _place(figure, image, column * PANEL, row * (PANEL + 26) + 26)
-            _write(figure, title, (column + 0.5) * PANEL, row * (PANEL + 26) + 15, size=10)
+            image = render((points - centre) / radius, colours, panel, _ball(len(points)), azimuth, up=up)
+            _place(figure, image, column * panel, row * (panel + 26) + 26)
+            _write(figure, title, (column + 0.5) * panel, row * (panel + 26) + 15, size=10 if panel > 200 else 8)
     return save_png(figure, out_png)
 
 
-def reconstruction_figure(row: Row, up: str = "y") -> go.Figure:
-    """The three pictures of one shape as 3-D scenes.
+def reconstruction_figure(row: Row | tuple, up: str = "y") -> go.Figure:
+    """The pictures of one shape as 3-D scenes.
 
     ``Page.add_figure(figure, turn_together=True)`` links their cameras.
 
@@ -117,7 +109,7 @@ def reconstruction_figure(row: Row, up: str = "y") -> go.Figure:
 
     if up not in UP_AXES:
         raise ValueError(f"up axis {up!r}; expected one of {', '.join(UP_AXES)}")
-    shape = _checked([row])[0]
+    shape = checked_rows([row])[0]
     centre, radius = _frame(shape.input)
     hidden_axis = {"visible": False, "range": [-1.05, 1.05], "showspikes": False}
     scene = {
@@ -126,21 +118,24 @@ def reconstruction_figure(row: Row, up: str = "y") -> go.Figure:
     }  # fmt: skip
     figure = go.Figure()
     seen: set[str] = set()
-    for column, parts in enumerate(_panels(shape)):
+    panels = shape.panels()
+    share = 1 / len(panels)
+    for column, panel in enumerate(panels):
         name = f"scene{column + 1 if column else ''}"
-        figure.update_layout({name: scene | {"domain": {"x": [column / 3 + 0.005, (column + 1) / 3 - 0.005]}}})
-        for points, colour in parts:
-            right, high, near = (((points - centre) / radius).round(4).astype(np.float32)[:, a] for a in UP_AXES[up])
-            label = {INPUT: "input", VISIBLE: "given", RECONSTRUCTED: "reconstructed"}[colour]
+        figure.update_layout({name: scene | {"domain": {"x": [column * share + 0.005, (column + 1) * share - 0.005]}}})
+        for part in panel.parts:
+            placed = ((part.points - centre) / radius).round(4).astype(np.float32)
+            right, high, near = (placed[:, axis] for axis in UP_AXES[up])
+            colour = part.colour if isinstance(part.colour, str) else _css(part.colour)
             # plotly's vertical is z: (near, right, up) keeps the handedness of (right, up, near)
             figure.add_scatter3d(
-                x=near, y=right, z=high, scene=name, mode="markers", name=label, hoverinfo="skip",
-                legendgroup=label, showlegend=label not in seen,
+                x=near, y=right, z=high, scene=name, mode="markers", name=part.label, hoverinfo="skip",
+                legendgroup=part.label, showlegend=bool(part.label) and part.label not in seen,
                 marker={"size": 2.6 if len(shape.input) > 1500 else 3.4, "color": colour, "opacity": 1.0},
             )  # fmt: skip
-            seen.add(label)
+            seen.add(part.label)
         figure.add_annotation(
-            text=COLUMNS[column], x=(column + 0.5) / 3, y=1.0, xref="paper", yref="paper", yanchor="bottom",
+            text=panel.title, x=(column + 0.5) * share, y=1.0, xref="paper", yref="paper", yanchor="bottom",
             showarrow=False, font={"size": 15},
         )  # fmt: skip
     figure.update_layout(
@@ -152,7 +147,7 @@ def reconstruction_figure(row: Row, up: str = "y") -> go.Figure:
 
 
 def reconstruction_page(
-    rows: Sequence[Row], out_html: str | Path, title: str = "Reconstructions", up: str = "y"
+    rows: Sequence[Row | tuple], out_html: str | Path, title: str = "Reconstructions", up: str = "y"
 ) -> Path:
     """Write one self-contained page with a turning figure a shape.
 
@@ -160,47 +155,22 @@ def reconstruction_page(
         UserError: as :func:`plot_reconstruction`.
     """
     page = Page(title)
-    page.add_text("Drag to turn, scroll to come closer; the three views of a shape turn together.")
-    for row in _checked(rows):
-        hidden = 1 - len(row.visible) / len(row.input)
+    page.add_text("Drag to turn, scroll to come closer; the views of a shape turn together.")
+    for row in checked_rows(rows):
         page.add_heading(row.title)
-        page.add_figure(
-            reconstruction_figure(row, up),
-            f"{len(row.input):,} points; the network saw {len(row.visible):,} of them ({hidden:.0%} hidden) "
-            f"and drew {len(row.reconstruction):,}.",
-            turn_together=True,
-        )
+        page.add_figure(reconstruction_figure(row, up), row.caption(), turn_together=True)
     return page.write(out_html)
 
 
-def _panels(row: PictureRow) -> tuple[tuple[tuple[NDArray[np.floating], str], ...], ...]:
-    """The clouds and colours of each column."""
-    given = (row.visible, VISIBLE)
-    return ((row.input, INPUT),), (given,), (given, (row.reconstruction, RECONSTRUCTED))
+def _colours(part: Part) -> NDArray[np.float64]:
+    """(N, 3) colours of a part."""
+    if isinstance(part.colour, str):
+        return np.tile(rgb(part.colour), (len(part.points), 1))
+    return np.asarray(part.colour, dtype=np.float64)
 
 
-def _checked(rows: Sequence[Row]) -> list[PictureRow]:
-    if not rows:
-        raise UserError("reconstructions: no shapes to draw; expected at least one")
-    return [
-        PictureRow(
-            _finite(given, f"{title}, input"),
-            _finite(visible, f"{title}, visible points", empty=True),
-            _finite(made, f"{title}, reconstruction", empty=True),
-            title,
-        )
-        for given, visible, made, title in rows
-    ]
-
-
-def _finite(points: NDArray[np.floating], what: str, empty: bool = False) -> NDArray[np.float64]:
-    array = np.asarray(points, dtype=np.float64)
-    if array.ndim != 2 or array.shape[1] != 3 or (len(array) == 0 and not empty):
-        raise UserError(f"{what}: shape {array.shape}; expected (N, 3) points")
-    bad = int((~np.isfinite(array).all(axis=1)).sum())
-    if bad:
-        raise UserError(f"{what}: NaN or infinite coordinates in {bad} of {len(array)} points")
-    return array
+def _css(colours: NDArray[np.floating]) -> list[str]:
+    return [f"rgb({r},{g},{b})" for r, g, b in (np.clip(colours, 0, 1) * 255).round().astype(int)]
 
 
 def _frame(points: NDArray[np.floating]) -> tuple[NDArray[np.float64], float]:
@@ -245,3 +215,6 @@ def _legend(figure: Figure, entries: Sequence[tuple[str, str]], x: float, y: flo
         handles=dots, loc="center", bbox_to_anchor=(x / width, 1 - y / height), ncols=len(dots),
         frameon=False, fontsize=9, labelcolor=INK, handletextpad=0.2, columnspacing=1.4,
     )  # fmt: skip
+
+
+__all__ = ["PANEL", "PictureRow", "plot_clouds", "plot_reconstruction", "reconstruction_figure", "reconstruction_page"]

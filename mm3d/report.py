@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,34 +16,25 @@ from core.training.run import RunFolder
 from mm3d.config import PointsConfig
 from mm3d.data.clouds import PointClouds
 from mm3d.data.samples import evaluation_batch
-from mm3d.models.point_mae import PointMAE
-from mm3d.pictures import PictureRow, plot_reconstruction, reconstruction_figure
+from mm3d.pictures import plot_reconstruction, reconstruction_figure
+from mm3d.rows import Row
 
 AXES = "xyz"
 
 
 def reconstructions(
-    model: PointMAE, clouds: PointClouds, indices: Sequence[int], config: PointsConfig, seed: int = 0
-) -> list[PictureRow]:
-    """Input, visible and reconstructed points of some clouds; each cloud's mask depends on (seed, its index) alone."""
+    model: Any, clouds: PointClouds, indices: Sequence[int], config: PointsConfig, seed: int = 0
+) -> Sequence[Row]:
+    """What a model makes of some clouds; each cloud's mask depends on (seed, its index) alone."""
     model.eval()
     points = evaluation_batch(clouds, indices, config).points
-    mask = model.draw_mask(points, [generator(seed, index, "look") for index in indices])
-    made = model.reconstruct(points, mask)
-    return [
-        PictureRow(
-            points[i].numpy(),
-            made.visible[i].flatten(0, 1).numpy(),
-            made.predicted[i].flatten(0, 1).numpy(),
-            clouds.names[index],
-        )
-        for i, index in enumerate(indices)
-    ]
+    randomness = [generator(seed, index, "look") for index in indices]
+    return model.look(points, [clouds.names[index] for index in indices], randomness)
 
 
 def write_report(
     folder: RunFolder,
-    model: PointMAE,
+    model: Any,
     clouds: PointClouds,
     config: PointsConfig,
     tables: Sequence[tuple[str, Table, str]] = (),
@@ -53,6 +45,7 @@ def write_report(
     """Write ``report.html`` with ``curves.png`` and ``reconstruction.png`` into a run folder.
 
     Args:
+        model: what :class:`mm3d.looks.Looks` answers for.
         clouds: what is reconstructed; ``count`` of them, evenly spread.
         tables: (heading, table, caption) that stand before the curves.
         pictures: (heading, PNG, caption) that stand after them.
@@ -62,12 +55,9 @@ def write_report(
     rows = reconstructions(model, clouds, indices, config)
     up = AXES[config.up_axis]
     page = Page(f"{type(model).__name__}: {title or folder.path.resolve().name}")
-    seen = 1 - model.config.mask_ratio
     page.add_heading("Reconstruction")
     picture = plot_reconstruction(rows, folder.path / "reconstruction.png", up=up)
-    page.add_image(
-        picture, f"The network saw {seen:.0%} of the patches (blue) and gave the points of the others (orange)."
-    )
+    page.add_image(picture, model.shown())
     page.add_figure(
         reconstruction_figure(rows[0], up=up), "The first of them, to turn with the mouse.", turn_together=True
     )

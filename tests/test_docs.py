@@ -85,13 +85,16 @@ def test_command_line_parses(where: str, words: list[str], capsys: pytest.Captur
         return
     if any(word in ("RECIPE", "RUN") for word in rest):  # a line that says how a command is called
         rest = [*(word for word in rest if word not in ("RECIPE", "RUN"))]
-        rest = [ANY[words[0]] if verb == "pretrain" else "runs/mine", *rest]
+        rest = [SOME.get(verb, {}).get(words[0], "runs/mine"), *rest]
     if "--help" not in rest:
         parse(verb, rest, words[0])
     assert options(rest) <= options(help_of(words[0], verb, rest, capsys).split()), where
 
 
-ANY = {"mm3d": "demo", "mmgraph": "graphmae_cora", "mmbio": "esm2_8m"}  # a recipe of each room
+SOME = {
+    "pretrain": {"mm3d": "demo", "mmgraph": "graphmae_cora", "mmbio": "esm2_8m"},
+    "tokenize": {"mm3d": "point_dvae", "mmbio": "mole_bert_tokenizer"},
+}  # a recipe of each room
 
 
 def parse(verb: str, words: list[str], script: str = "mm3d") -> None:
@@ -100,7 +103,7 @@ def parse(verb: str, words: list[str], script: str = "mm3d") -> None:
     if verb in ("pretrain", "tokenize"):
         # A word with a slash is a run folder, one with a suffix a file of the reader's: neither exists here.
         foreign = "/" in words[0] or words[0].endswith(".yaml")
-        recipe = find_recipe(script, ANY[script] if foreign else words[0])
+        recipe = find_recipe(script, SOME[verb][script] if foreign else words[0])
         kinds = module.RECIPES if verb == "pretrain" else module.TOKENIZERS
         parse_recipe(recipe, kind_of(recipe, kinds), f"{script} {verb}", words[1:], OPTIONS)
     elif verb == "finetune":
@@ -117,8 +120,8 @@ def help_of(script: str, verb: str, words: list[str], capsys: pytest.CaptureFixt
     """The help of a command; that of pretraining depends on the recipe, which is the first of the words."""
     cli = importlib.import_module(f"{script}.cli")
     named = bool(words) and words[0] in {recipe.name for recipe in all_recipes(script)}
-    given = [words[0] if named else ANY[script]]
-    before = {"pretrain": given, "tokenize": given, "finetune": ["RUN"]}.get(verb, [])
+    recipe = words[0] if named else SOME.get(verb, {}).get(script, "")
+    before = {"pretrain": [recipe], "tokenize": [recipe], "finetune": ["RUN"]}.get(verb, [])
     with pytest.raises(SystemExit) as stopped:
         run(script, cli.ABOUT, cli.COMMANDS, [verb, *before, "--help"])
     assert stopped.value.code == 0
@@ -132,9 +135,10 @@ def options(words: list[str]) -> set[str]:
 
 
 @pytest.mark.parametrize("wrong", ["--train.epoch 3", "--train.epochs three", "--seed 1"])
-def test_parse_finds_what_is_wrong(wrong: str) -> None:
+@pytest.mark.parametrize(("verb", "recipe"), [("pretrain", "demo"), ("tokenize", "point_dvae")])
+def test_parse_finds_what_is_wrong(verb: str, recipe: str, wrong: str) -> None:
     with pytest.raises(UserError):
-        parse("pretrain", ["demo", *wrong.split()])
+        parse(verb, [recipe, *wrong.split()])
 
 
 def links(page: Path) -> list[str]:

@@ -9,8 +9,9 @@ import torch
 
 from core.cli.recipes import all_recipes, build_recipe, find_recipe
 from mm3d.commands.pretrain import RECIPES
-from mm3d.config import FinetuneRecipe, PointMAERecipe
-from mm3d.models.point_mae import PointMAE
+from mm3d.commands.tokenize import TOKENIZERS
+from mm3d.config import FinetuneRecipe
+from mm3d.models import new_model as new_model_3d
 from mmbio.config import RECIPES as BIO_RECIPES
 from mmbio.config import TOKENIZERS as BIO_TOKENIZERS
 from mmbio.config import SequenceFinetuneRecipe
@@ -25,7 +26,7 @@ BIOLOGY = [recipe.name for recipe in all_recipes("mmbio")]
 
 
 def test_they_are_found() -> None:
-    assert {"demo", "point_mae", "point_mae_small", "finetune"} <= set(NAMES)
+    assert {"demo", "point_mae", "point_mae_small", "point_dvae", "point_bert", "finetune"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -33,13 +34,27 @@ def test_recipe(name: str) -> None:
     recipe = find_recipe("mm3d", name)
     assert recipe.paper
     system = recipe.values.get("system")
-    made = build_recipe(recipe, RECIPES[system] if system else FinetuneRecipe)
+    made = build_recipe(recipe, (RECIPES | TOKENIZERS)[system] if system else FinetuneRecipe)
     assert dataclasses.is_dataclass(made)
-    if not isinstance(made, PointMAERecipe):
+    if isinstance(made, FinetuneRecipe):
         return
     with torch.device("meta"):
-        count = sum(p.numel() for p in PointMAE(made.model).parameters())
+        count = sum(p.numel() for p in new_model_3d(made.model).parameters())
     assert recipe.parameters.replace(",", "") == str(count)
+
+
+def test_small_systems_are_compared_on_equal_terms() -> None:
+    """Point-BERT sees the data of Point-MAE, as often, with an encoder of its size, and predicts codes of the small dVAE."""
+    mae, bert, dvae = (
+        find_recipe("mm3d", f"{name}_small").values for name in ("point_mae", "point_bert", "point_dvae")
+    )
+    for section in ("data", "points", "train", "optim"):
+        assert bert[section] == mae[section], section
+    encoder = {name: value for name, value in bert["model"]["encoder"].items() if name != "embed_dim"}
+    assert encoder == mae["model"]["encoder"]
+    own = build_recipe(find_recipe("mm3d", "point_dvae_small"), TOKENIZERS["point_dvae"]).model
+    assert build_recipe(find_recipe("mm3d", "point_bert_small"), RECIPES["point_bert"]).model.tokenizer == own
+    assert dvae["data"] == mae["data"]
 
 
 @pytest.mark.parametrize("name", GRAPHS)

@@ -26,6 +26,8 @@ PANELS = (
     ("residues / s", ("residues_per_second",)),
     ("tokens / s", ("tokens_per_second",)),
     ("perplexity", ("perplexity",)),
+    ("share of the codes in use", ("codes_share",)),
+    ("chamfer", ("chamfer",)),
     ("score", ("accuracy", "miou", "iou", "auc", "spearman")),
 )
 

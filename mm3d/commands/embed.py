@@ -11,7 +11,7 @@ import numpy as np
 from core.cli.options import new_parser
 from core.errors import UserError
 from core.files import write_atomically
-from mm3d.config import PatchEncoderConfig, PointsConfig
+from mm3d.config import Patching, PointsConfig
 
 if TYPE_CHECKING:
     from mm3d.data.clouds import PointClouds
@@ -36,7 +36,7 @@ def main(words: list[str]) -> None:
         raise UserError(f"--out {options.out}: its folder does not exist")
     paths = input_files(options.inputs)
     (model, device), config = load_encoder_on(options.run, options.device), points_config_of(options.run)
-    clouds = read_clouds(paths, config, model.encoder.config, options.on_error)
+    clouds = read_clouds(paths, config, model.patching, options.on_error)
     features = encode_clouds(model.encode, clouds, config, device=device)
     content = io.BytesIO()
     np.savez(content, features=features, files=np.array(clouds.names))
@@ -50,7 +50,7 @@ def main(words: list[str]) -> None:
 
 
 def read_clouds(
-    paths: list[Path], config: PointsConfig, patches: PatchEncoderConfig, on_error: Literal["stop", "skip"]
+    paths: list[Path], config: PointsConfig, patches: Patching, on_error: Literal["stop", "skip"]
 ) -> PointClouds:
     """The user's files as clouds that patches can be made of.
 

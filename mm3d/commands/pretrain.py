@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from core.cli.training import training_command
-from mm3d.config import PointMAERecipe
+from mm3d.config import PointBERTRecipe, PointMAERecipe
 
-RECIPES = {"point_mae": PointMAERecipe}
+RECIPES = {"point_bert": PointBERTRecipe, "point_mae": PointMAERecipe}
 
 
 def main(words: list[str]) -> None:

@@ -9,7 +9,7 @@ from core.masking import Mask
 from core.transformer import Transformer
 from mm3d.config import PatchEncoderConfig
 from mm3d.layers.mini_pointnet import MiniPointNet
-from mm3d.layers.patches import Patches, PositionEmbedding, patchify
+from mm3d.layers.patches import Patches, PositionEmbedding, patch_centers, patchify
 
 
 class PatchEncoder(nn.Module):
@@ -26,20 +26,25 @@ class PatchEncoder(nn.Module):
     def __init__(self, config: PatchEncoderConfig) -> None:
         super().__init__()
         self.config = config
-        self.embed = MiniPointNet(config.dim, config.widths)
+        self.embed = MiniPointNet(config.embed_dim or config.dim, config.widths)
+        self.reduce = nn.Linear(config.embed_dim, config.dim) if config.embed_dim else nn.Identity()
         self.position = PositionEmbedding(config.dim)
         self.transformer = Transformer(
             config.dim, config.depth, config.heads, qkv_bias=False, drop_path=config.drop_path
         )
         self.apply(init_weights)
 
+    def centers(self, points: Tensor) -> Tensor:
+        """The centres of these patches alone: (B, N, 3) -> (B, G, 3)."""
+        return patch_centers(points, self.config.groups, self.config.skip_near_origin)
+
     def patchify(self, points: Tensor) -> Patches:
         """Patches of (B, N, 3) clouds by this encoder's settings."""
         return patchify(points, self.config.groups, self.config.group_size, self.config.skip_near_origin)
 
     def embed_patches(self, neighborhoods: Tensor) -> Tensor:
-        """(B, G, K, 3) -> (B, G, C)."""
-        return self.embed(neighborhoods.flatten(0, 1)).view(*neighborhoods.shape[:2], -1)
+        """(B, G, K, 3) -> (B, G, C); packed (P, K, 3) -> (P, C)."""
+        return self.reduce(self.embed(neighborhoods.flatten(0, -3))).view(*neighborhoods.shape[:-2], -1)
 
     def forward(self, patches: Patches, mask: Mask | None = None) -> Tensor:
         if mask is None:

@@ -40,9 +40,15 @@ def patchify(points: Tensor, groups: int, size: int, skip_near_origin: bool = Tr
         raise ValueError(f"points are (batch, points, 3), got {tuple(points.shape)}")
     if points.shape[1] < max(groups, size):
         raise ValueError(f"{points.shape[1]} points are fewer than {groups} patches of {size} points need")
-    centers = gather(points, farthest_point_sample(points, groups, skip_near_origin=skip_near_origin))
+    centers = patch_centers(points, groups, skip_near_origin)
     _, index = knn(centers, points, size)
     return Patches(gather(points, index) - centers.unsqueeze(2), centers)
+
+
+@torch.no_grad()
+def patch_centers(points: Tensor, groups: int, skip_near_origin: bool = True) -> Tensor:
+    """The centres that :func:`patchify` takes: (B, N, 3) -> (B, G, 3)."""
+    return gather(points, farthest_point_sample(points, groups, skip_near_origin=skip_near_origin))
 
 
 class PositionEmbedding(nn.Sequential):

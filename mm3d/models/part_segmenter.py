@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.saving import Pretrained
-from mm3d.config import PartSegmenterConfig
+from mm3d.config import PartSegmenterConfig, PatchEncoderConfig
 from mm3d.layers.patch_encoder import PatchEncoder
 from mm3d.layers.propagation import interpolate
 
@@ -41,6 +41,11 @@ class PartSegmenter(Pretrained, nn.Module):
             _perceptron(512, 256),
             nn.Linear(256, len(config.parts)),
         )
+
+    @property
+    def patching(self) -> PatchEncoderConfig:
+        """What says how many patches a cloud has, and of how many points."""
+        return self.config.encoder
 
     def forward(self, points: Tensor, labels: Tensor | None = None) -> Tensor:
         patches = self.encoder.patchify(points)

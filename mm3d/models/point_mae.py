@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,23 +12,13 @@ from core.masking import Mask, block_mask, random_mask
 from core.random import Randomness
 from core.saving import Pretrained
 from core.transformer import Transformer
-from mm3d.config import PointMAEConfig
+from mm3d.config import PatchEncoderConfig, PointMAEConfig
 from mm3d.layers.patch_encoder import PatchEncoder, pooled
 from mm3d.layers.patches import Patches, PositionEmbedding
+from mm3d.looks import Looks, masked_rows
+from mm3d.models.reconstruction import Reconstruction
 from mm3d.ops import chamfer_l2
-
-
-class Reconstruction(NamedTuple):
-    """What a model makes of clouds of which it saw a part, in the coordinates of the input.
-
-    ``visible``: (B, V, K, 3) points of the patches that were seen. ``predicted``: (B, M, K, 3) points given for the
-    hidden patches. ``hidden``: (B, M, K, 3) what is really there.
-    """
-
-    visible: Tensor
-    predicted: Tensor
-    hidden: Tensor
-    mask: Mask
+from mm3d.rows import PictureRow
 
 
 class PointDecoder(nn.Module):
@@ -65,7 +55,7 @@ class PointDecoder(nn.Module):
         return self.points(decoded).view(batch * count, self.group_size, 3)
 
 
-class PointMAE(Pretrained, MaskedModel):
+class PointMAE(Pretrained, Looks, MaskedModel):
     """Hide most patches of a cloud, encode the rest, and predict the points of the hidden ones by Chamfer distance.
 
     Args:
@@ -85,6 +75,11 @@ class PointMAE(Pretrained, MaskedModel):
         decoder = PointDecoder(config)
         super().__init__(PatchEncoder(config.encoder), {"chamfer": Objective(decoder, hidden_points, chamfer_l2)})
         self.config = config
+
+    @property
+    def patching(self) -> PatchEncoderConfig:
+        """What says how many patches a cloud has, and of how many points."""
+        return self.config.encoder
 
     def tokenize(self, batch: Tensor) -> Patches:
         """Patches of (B, N, 3) clouds."""
@@ -111,6 +106,17 @@ class PointMAE(Pretrained, MaskedModel):
         return Reconstruction(
             output.mask.select_visible(whole), predicted, output.mask.select_hidden(whole), output.mask
         )
+
+    def look(self, points: Tensor, names: Sequence[str], randomness: Randomness = None) -> list[PictureRow]:
+        """Input, visible and reconstructed points of clouds."""
+        return masked_rows(self, points, names, randomness)
+
+    def shown(self) -> str:
+        seen = 1 - self.config.mask_ratio
+        return f"The network saw {seen:.0%} of the patches (blue) and gave the points of the others (orange)."
+
+    def hide(self, ratio: float) -> None:
+        self.config.mask_ratio = ratio
 
 
 def hidden_points(patches: Patches, mask: Mask) -> Tensor:

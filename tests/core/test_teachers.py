@@ -92,3 +92,17 @@ def test_nothing_else_moves_a_teacher(make: type[FrozenTeacher]) -> None:
     for name, tensor in teacher.state_dict().items():
         assert torch.equal(tensor, before[name]), name
     assert not torch.equal(student[0].weight, teacher.module[0].weight)  # type: ignore[index]
+
+
+def test_a_teacher_with_batch_statistics_of_its_own() -> None:
+    student = network()
+    teacher = EMATeacher(student, 0.0, buffers=False)
+    student.train()(torch.randn(8, 3))
+    with torch.no_grad():
+        student[0].weight.add_(1.0)
+    before = {name: buffer.clone() for name, buffer in teacher.module.named_buffers()}
+    teacher.update(student)
+    for name, buffer in teacher.module.named_buffers():
+        assert torch.equal(buffer, before[name]), name
+    for own, theirs in zip(teacher.module.parameters(), student.parameters(), strict=True):
+        assert torch.equal(own, theirs)

@@ -16,7 +16,8 @@ import yaml
 from tiny_mm3d import RECIPE, SHAPES, command, shape, write_clouds, write_recipe
 
 from core.saving import load_tensors
-from mm3d.models.point_mae_official import PRETRAIN, to_official
+from mm3d.models.official import to_official
+from mm3d.models.point_mae_official import PRETRAIN
 
 POINTS = shape("box", np.random.default_rng(5))
 

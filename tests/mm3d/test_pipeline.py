@@ -18,8 +18,9 @@ from core.files import read_metrics
 from core.saving import load_tensors
 from mm3d.data.samples import PointSample, UnlabelledPoints
 from mm3d.models import load_model
+from mm3d.models.official import to_official
 from mm3d.models.point_classifier import PointClassifier
-from mm3d.models.point_mae_official import CLASSIFIER, PRETRAIN, to_official
+from mm3d.models.point_mae_official import CLASSIFIER, PRETRAIN
 
 
 def done(said: Said) -> str:

@@ -16,16 +16,10 @@ from core.training.config import OptimConfig
 from core.training.optim import new_optimizer
 from mm3d.config import PatchEncoderConfig, PointClassifierConfig, PointMAEConfig
 from mm3d.layers.patches import Patches
+from mm3d.models.official import from_official, state_dict_of, to_official
 from mm3d.models.point_classifier import PointClassifier
 from mm3d.models.point_mae import PointMAE
-from mm3d.models.point_mae_official import (
-    CLASSIFIER,
-    PRETRAIN,
-    config_of,
-    from_official,
-    state_dict_of,
-    to_official,
-)
+from mm3d.models.point_mae_official import CLASSIFIER, PRETRAIN, config_of
 from mm3d.ops import chamfer_l2
 
 SMALL = PatchEncoderConfig(groups=16, group_size=16, dim=48, depth=2, heads=3, drop_path=0.1)
