@@ -102,5 +102,5 @@ def new_model_of(recipe: Any) -> Any:
     """
     model = new_model(recipe.model)
     if hasattr(recipe, "tokenizer"):
-        model.load_tokenizer(load_model(recipe.tokenizer))
+        model.start_from(load_model(recipe.tokenizer))
     return model

@@ -92,7 +92,7 @@ class MoleBert(ReadsMolecules, Pretrained, MaskedModel):
 
     Args:
         config: sizes, masks and weights; its ``tokenizer`` describes the frozen tokenizer, whose weights
-            :meth:`load_tokenizer` takes. They are saved with the model, so that it stands alone.
+            :meth:`start_from` takes. They are saved with the model, so that it stands alone.
 
     Shapes: a batch is a :class:`~mmgraph.graph.Graphs` as the reader joins molecules; ``model(batch, masks)`` gives a
     :class:`~core.masked_model.MaskedOutput` with parts ``codes``, ``bonds`` (with mask_edges) and ``views``; predictions and
@@ -130,7 +130,7 @@ class MoleBert(ReadsMolecules, Pretrained, MaskedModel):
         """The frozen tokenizer."""
         return cast(Any, self.objectives["codes"]).target.module
 
-    def load_tokenizer(self, tokenizer: MoleBertTokenizer) -> None:
+    def start_from(self, tokenizer: MoleBertTokenizer) -> None:
         """Take the weights of a trained tokenizer of the configuration's sizes."""
         self.tokenizer.load_state_dict(tokenizer.state_dict())
 

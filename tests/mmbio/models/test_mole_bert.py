@@ -102,7 +102,7 @@ def test_what_is_logged(tokenizer: MoleBertTokenizer) -> None:
 def test_the_training_steps_run_and_the_tokenizer_stays(tokenizer: MoleBertTokenizer) -> None:
     model = MoleBert(MoleBertConfig(SMALL, dim=16, depth=2))
     tokenizer(molecule_graphs(TEXTS))
-    model.load_tokenizer(tokenizer)
+    model.start_from(tokenizer)
     before = {name: tensor.clone() for name, tensor in model.tokenizer.state_dict().items()}
     micro = Microbatch(molecule_graphs(TEXTS[:20]), [(0, i) for i in range(20)])
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], 0.01)
@@ -124,7 +124,7 @@ def test_the_training_steps_run_and_the_tokenizer_stays(tokenizer: MoleBertToken
 
 def test_targets_are_the_codes_of_either_mask(tokenizer: MoleBertTokenizer) -> None:
     model = MoleBert(MoleBertConfig(SMALL, dim=16, depth=2)).eval()
-    model.load_tokenizer(tokenizer)
+    model.start_from(tokenizer)
     graphs = molecule_graphs(TEXTS)
     masks = model.draw_mask(graphs, generator(0))
     moved = masks.to("cpu")
