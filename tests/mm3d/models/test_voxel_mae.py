@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,7 @@ def test_it_gives_the_official_numbers(golden: dict[str, Tensor]) -> None:
     assert config.encoder == VoxelEncoderConfig(GRID)
     model = VoxelMAE(config).eval()
     model.load_state_dict(from_official(state))
-    sorted_voxels, place = sparse_voxels(golden["voxel_coords"], golden["voxel_features"], GRID.shape, 2)
+    sorted_voxels, _ = sparse_voxels(golden["voxel_coords"], golden["voxel_features"], GRID.shape, 2)
     visible = {tuple(v) for v in golden["visible_coords"].tolist()}
     hidden = torch.tensor([tuple(v) not in visible for v in sorted_voxels.grid.indices.tolist()])
     offsets = torch.cat([torch.zeros(1).long(), sorted_voxels.grid.counts.cumsum(0)])
@@ -195,7 +196,7 @@ def test_checkpoints_of_detectors_and_of_the_official_code_are_read() -> None:
         state_dict_of({"a": torch.zeros(1)}, "file")
     with pytest.raises(UserError, match="file: conv9 is not an entry"):
         from_official({"conv9": torch.zeros(1)}, "file")
-    with pytest.raises(UserError, match="file: entry 'deconv1.0.weight' is missing"):
+    with pytest.raises(UserError, match=r"file: entry 'deconv1\.0\.weight' is missing"):
         config_of({n: t for n, t in ours.items() if not n.startswith("deconv")}, GRID, "file")
     with pytest.raises(UserError, match="file: no state dict"):
         state_dict_of({"model_state": 3}, "file")
@@ -208,7 +209,7 @@ def test_masks_hide_the_stated_share_of_every_ring() -> None:
     offsets = torch.tensor([0, *np.cumsum(lengths)])
     edges, ratios = (30.0, 50.0), (0.9, 0.7, 0.5)
     mask = range_mask(distance, offsets, edges, ratios, [generator("mask", i) for i in range(3)])
-    for begin, end in zip(offsets[:-1], offsets[1:], strict=True):
+    for begin, end in itertools.pairwise(offsets):
         d, hidden = distance[begin:end], mask.hidden[begin:end]
         for ring, ratio in zip((d <= 30, (d > 30) & (d <= 50), d > 50), ratios, strict=True):
             assert int(hidden[ring].sum()) == count_hidden(int(ring.sum()), ratio)
