@@ -5,13 +5,15 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.cosine import cosine_similarity
+
 
 def scaled_cosine_error(prediction: Tensor, target: Tensor, gamma: float = 1.0) -> Tensor:
     """Mean of (1 - cos(prediction, target)) ** gamma over tokens: (..., C), (..., C) -> scalar.
 
     Source: Hou et al., "GraphMAE", Eq. 2 (its official code calls gamma ``alpha_l``).
     """
-    return (1 - F.cosine_similarity(prediction, target, dim=-1)).clamp(min=0).pow(gamma).mean()
+    return (1 - cosine_similarity(prediction, target)).clamp(min=0).pow(gamma).mean()
 
 
 def cross_entropy(logits: Tensor, ids: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ from mmbio.data.sets import (
 from mmbio.data.smiles import moses, nci, smiles
 from mmbio.data.structures import structures
 from mmbio.data.tape import tape
+from mmbio.data.tape_contacts import tape_contacts
 from mmbio.data.variants import variants
 from mmbio.proteins.loops import like_any, shown_in
 
@@ -74,6 +75,10 @@ LAYOUTS: dict[str, tuple[Callable[[str], Loaded], str]] = {
     "tape": (
         tape,
         "folder of one of TAPE's tasks in JSON (secondary_structure_train.json, ...), or one of its test files",
+    ),
+    "tape_contacts": (
+        tape_contacts,
+        "TAPE's contact task, a folder with proteinnet_train.json and proteinnet_test.json",
     ),
     "csv": (csv_file, "any table: path.csv,text=COLUMN,label=COLUMN,task=values,split=COLUMN,kind=protein"),
     "flip_gb1": (flip_values, "FLIP: the fitness of GB1 (or AAV), the CSV file of a split"),

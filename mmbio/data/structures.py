@@ -80,7 +80,7 @@ def structures(path: str) -> StructureSet:
     elif not source.is_file():
         raise UserError(f"{path}: no such file; expected .npz, PDB or mmCIF")
     chains = [chain for file in files for chain in read_chains(file)]
-    return _divided(
+    return divided(
         path,
         [_cleaned(chain.text, f"{path}: {chain.name}") for chain in chains],
         [c.name for c in chains],
@@ -103,7 +103,7 @@ def _npz(path: Path) -> StructureSet:
     betas = [beta[begin:end] for begin, end in pairwise(offset.tolist())]
     partition = arrays.get("partition")
     given = [_cleaned(str(text), f"{path}: {name}") for text, name in zip(texts, names, strict=True)]
-    return _divided(str(path), given, names, betas, partition)
+    return divided(str(path), given, names, betas, partition)
 
 
 def _cleaned(text: str, where: str) -> str:
@@ -113,10 +113,14 @@ def _cleaned(text: str, where: str) -> str:
         raise UserError(f"{where}: {error}") from error
 
 
-def _divided(
+def divided(
     name: str, texts: list[str], names: list[str], betas: list[NDArray], partition: NDArray | None = None
 ) -> StructureSet:
-    """Structures in two parts, no text of which is in both."""
+    """Structures in two parts, no text of which is in both.
+
+    Args:
+        partition: a word each; those with ``test`` in it are scored. Without, those of three in four clusters are.
+    """
     skipped = []
     if partition is None:
         group, said = groups(texts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,6 +44,8 @@ def tape(path: str) -> LabelledSequences:
         path: the folder, or one of its test files where a task has several (``secondary_structure_casp12.json``); the
             folder alone means the first of them.
 
+    The contacts of ProteinNet are read by the layout ``tape_contacts``.
+
     Raises:
         UserError: LMDB files, whose records are pickles that could execute code; no task's files; a record without a
             sequence or label, with file and number.
@@ -53,7 +56,7 @@ def tape(path: str) -> LabelledSequences:
     folder = given if given.is_dir() else given.parent
     name, test = _choose(given, folder)
     kind = TASKS[name]
-    files = [_file(folder, f"{name}_{part}") for part in ("train", "valid", test)]
+    files = [part_file(folder, f"{name}_{part}") for part in ("train", "valid", test)]
     parts = [_records(file, kind) for file in files]
     sizes = np.cumsum([0, *map(len, parts)])
     texts, labels, names = zip(*[record for part in parts for record in part], strict=True)
@@ -93,7 +96,7 @@ def _choose(given: Path, folder: Path) -> tuple[str, str]:
     raise UserError(f"{given}: none of TAPE's tasks; expected a folder with TASK_train.json of {', '.join(TASKS)}")
 
 
-def _file(folder: Path, name: str) -> Path:
+def part_file(folder: Path, name: str) -> Path:
     """A part's JSON file, plain or gzipped."""
     path = plain_or_packed(folder / f"{name}.json")
     if path.is_file():
@@ -103,30 +106,64 @@ def _file(folder: Path, name: str) -> Path:
 
 def _records(path: Path, kind: TapeTask) -> list[tuple[str, Any, str]]:
     """(text, label, name) of every record of a file."""
+    read = {"residues": _residues, "classes": _fold, "values": _value}[kind.task]
+    return [
+        (text, read_field(read, record, kind.column, len(text), where), name)
+        for text, record, where, name in tape_records(path, (kind.column,))
+    ]
+
+
+class Record(NamedTuple):
+    """A record of a file: its sequence, all that it holds, where it is, and its name."""
+
+    text: str
+    content: dict[str, Any]
+    where: str
+    name: str
+
+
+def tape_records(path: Path, columns: Sequence[str]) -> list[Record]:
+    """The records of one of TAPE's JSON files.
+
+    Raises:
+        UserError: not such a file, or a record without a sequence or one of the columns, with file and number.
+    """
     try:
         content = json.loads(open_text(path))
     except ValueError as error:
         raise UserError(f"{path}: not JSON ({error})") from error
     if not isinstance(content, list) or not content:
         raise UserError(f"{path}: expected a list of records")
-    read = {"residues": _residues, "classes": _fold, "values": _value}[kind.task]
     found = []
     for number, record in enumerate(content):
         where = f"{path}, record {number}"
-        if not isinstance(record, dict) or not isinstance(record.get("primary"), str) or kind.column not in record:
-            raise UserError(f"{where}: expected a sequence 'primary' and a label {kind.column!r}")
+        wanted = " and ".join(map(repr, columns))
+        if (
+            not isinstance(record, dict)
+            or not isinstance(record.get("primary"), str)
+            or not record.keys() >= {*columns}
+        ):
+            raise UserError(f"{where}: expected a sequence 'primary' and {wanted}")
         try:
             text = clean(record["primary"])
-            found.append(
-                (
-                    text,
-                    read(record[kind.column], len(text), record),
-                    f"{path.name.split('.')[0]}/{record.get('id', number)}",
-                )
-            )
-        except (TypeError, ValueError, IndexError, OverflowError, UserError) as error:
+        except UserError as error:
             raise UserError(f"{where}: {error}") from error
+        found.append(Record(text, record, where, f"{path.name.split('.')[0]}/{record.get('id', number)}"))
     return found
+
+
+def read_field(
+    read: Callable[[Any, int, dict[str, Any]], Any], record: dict[str, Any], column: str, length: int, where: str
+) -> Any:
+    """A column of a record by a function of (value, residues, record); what it raises says where.
+
+    Raises:
+        UserError: the value is not what the function expects.
+    """
+    try:
+        return read(record[column], length, record)
+    except (TypeError, ValueError, IndexError, OverflowError, UserError) as error:
+        raise UserError(f"{where}: {error}") from error
 
 
 def _residues(label: Any, length: int, record: dict[str, Any]) -> np.ndarray:

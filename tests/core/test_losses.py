@@ -8,7 +8,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
+from core.cosine import cosine_similarity
 from core.losses import cross_entropy, info_nce, scaled_cosine_error
 from core.random import generator
 
@@ -31,6 +33,29 @@ def test_scaled_cosine_error_at_its_ends() -> None:
         assert float(scaled_cosine_error(x, -x, 3)) == pytest.approx(8)
     (gradient,) = torch.autograd.grad(scaled_cosine_error(x, x.detach(), 2), x)
     assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_cosine_is_that_of_torch(dtype: torch.dtype) -> None:
+    numbers = torch.randn(2, 3, 4, 6, generator=generator(1), dtype=torch.float64).to(dtype)
+    first, second = (x.requires_grad_() for x in numbers)
+    with torch.no_grad():
+        first[0, 0] = 0  # has no direction
+        second[1, 1] *= 1e-3
+    expected = F.cosine_similarity(first.double(), second.double(), dim=-1)
+    found = cosine_similarity(first, second)
+    assert found.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-6)
+    weights = torch.linspace(-1, 2, 12).view(3, 4)
+    gradients = torch.autograd.grad((found * weights).sum(), (first, second))
+    for own, wanted in zip(gradients, torch.autograd.grad((expected * weights).sum(), (first, second)), strict=True):
+        assert own.isfinite().all()
+        torch.testing.assert_close(own[1:], wanted[1:], rtol=1e-2 if dtype == torch.bfloat16 else 1e-5, atol=1e-5)
+
+
+def test_cosine_of_several_views_of_a_target() -> None:
+    views, target = draw(4, 5, 3), draw(5, 3)
+    assert torch.autograd.gradcheck(cosine_similarity, (views, target))
 
 
 def test_gradients() -> None:

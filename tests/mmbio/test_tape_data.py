@@ -74,7 +74,7 @@ def test_bad_input(tmp_path: Path) -> None:
     for content, expected in [
         ("[{", "fluorescence_valid.json: not JSON"),
         ("{}", "expected a list of records"),
-        ('[{"primary": "ACD"}]', "record 0: expected a sequence 'primary' and a label 'log_fluorescence'"),
+        ('[{"primary": "ACD"}]', "record 0: expected a sequence 'primary' and 'log_fluorescence'"),
         ('[{"primary": "AC1", "log_fluorescence": [1]}]', "record 0: character '1' at place 3"),
         ('[{"primary": "ACD", "log_fluorescence": []}]', "record 0: "),
         ('[{"primary": "ACD", "log_fluorescence": ["x"]}]', "record 0: could not convert"),

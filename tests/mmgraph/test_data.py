@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from collections import defaultdict
 from pathlib import Path
@@ -79,6 +80,59 @@ def test_real_planetoid(shared: Path, name: str) -> None:
     assert data.classes == classes
     assert (len(data.train), len(data.val), len(data.test)) == (20 * classes, 500, 1000)
     assert data.graph.sparse_x is not None
+
+
+@pytest.mark.parametrize("name", ["cora", "citeseer"])
+def test_planetoid_is_what_torch_geometric_reads(shared: Path, name: str) -> None:
+    from torch_geometric.io import read_planetoid_data
+
+    folder = shared / "data/graphs/planetoid"
+    data, expected = load(f"planetoid_raw:{folder / name}"), read_planetoid_data(str(folder), name)
+    assert isinstance(data, NodeSet)
+    assert torch.equal(data.graph.x, expected.x)
+    assert torch.equal(data.graph.edge_index, expected.edge_index)
+    assert torch.equal(data.labels, expected.y)
+    for part, mask in ((data.train, "train_mask"), (data.val, "val_mask"), (data.test, "test_mask")):
+        assert torch.equal(part, expected[mask].nonzero().squeeze(1))
+
+
+class Harm:
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (self.path,)
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+
+def test_a_planetoid_pickle_executes_nothing(tmp_path: Path) -> None:
+    source = write_planetoid(tmp_path)
+    (tmp_path / "ind.tiny.ally").write_bytes(pickle.dumps(Harm(tmp_path / "harm")))
+    with pytest.raises(UserError, match=r"ind.tiny.ally: names posix.mkdir; .*could execute code"):
+        load(f"planetoid:{source}")
+    assert not (tmp_path / "harm").exists()
+
+
+def _rewrite(folder: Path, name: str, content: object) -> None:
+    (folder / f"ind.tiny.{name}").write_bytes(content if isinstance(content, bytes) else pickle.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("tx", pickle.dumps(np.ones((3, 6)))[:-9], "ind.tiny.tx: (damaged|pickle data was truncated)"),
+        ("tx", np.ones((3, 6)), "ind.tiny.tx: 3 rows of 6 for 10 nodes"),
+        ("allx", [1, 2], "ind.tiny.allx: expected a matrix of numbers"),
+        ("graph", {0: [1], 1: [9000]}, "ind.tiny.graph: expected edges between the nodes 0 to 519"),
+        ("graph", [0, 1], "ind.tiny.graph: expected the neighbours of every node"),
+        ("test.index", b"4\n4\n", "ind.tiny.test.index: expected different numbers"),
+        ("test.index", b"a\n", "ind.tiny.test.index: not readable"),
+    ],
+)  # fmt: skip
+def test_bad_planetoid_files(tmp_path: Path, name: str, content: object, said: str) -> None:
+    source = write_planetoid(tmp_path)
+    _rewrite(tmp_path, name, content)
+    with pytest.raises(UserError, match=said):
+        load(f"planetoid:{source}")
 
 
 @pytest.mark.parametrize("labels", [True, False])
