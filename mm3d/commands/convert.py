@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from core.errors import UserError
 
 
 def convert(checkpoint: str, out: str, heads: int = 6, groups: int = 64, group_size: int = 32) -> None:
-    """Weights of the official Point-MAE repository, pretraining or classifier, as a folder of ours.
+    """Weights of an official repository (Point-MAE, Voxel-MAE) as a folder of ours; a sweep model of ours as OpenPCDet's.
 
     Args:
-        checkpoint: the official .pth file; it is read without executing what it holds.
-        out: folder to write model.json and weights.safetensors to.
+        checkpoint: the official .pth file, read without executing what it holds; or a run of Voxel-MAE, to export.
+        out: folder to write model.json and weights.safetensors to; for an export the .pth file.
         heads: attention heads (no tensor shows them).
         groups: patches a cloud (no tensor shows them).
         group_size: points a patch.
     """
     from core.cli.convert import empty_folder
     from core.saving import load_foreign, load_strictly
+    from mm3d.commands.voxels import convert_voxels, export_backbone
     from mm3d.config import PointClassifierConfig, PointMAEConfig
     from mm3d.models.point_classifier import PointClassifier
     from mm3d.models.point_mae import PointMAE
     from mm3d.models.point_mae_official import CLASSIFIER, PRETRAIN, config_of, from_official, state_dict_of
 
+    if Path(checkpoint).is_dir():
+        return export_backbone(checkpoint, out)
     empty_folder(out)
-    state = state_dict_of(load_foreign(checkpoint), checkpoint)
+    content = load_foreign(checkpoint)
+    if any(name.endswith("conv_input.0.weight") for name in content.get("model_state", content)):
+        return convert_voxels(checkpoint, content, out)
+    state = state_dict_of(content, checkpoint)
     try:
         config = config_of(state, heads, groups, group_size, checkpoint)
     except ValueError as error:

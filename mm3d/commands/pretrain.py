@@ -7,8 +7,9 @@ from typing import Any
 
 from core.cli.training import training_command
 from mm3d.config import PointMAERecipe
+from mm3d.config_voxels import VoxelMAERecipe
 
-RECIPES = {"point_mae": PointMAERecipe}
+RECIPES = {"point_mae": PointMAERecipe, "voxel_mae": VoxelMAERecipe}
 
 
 def main(words: list[str]) -> None:

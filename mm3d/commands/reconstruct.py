@@ -23,6 +23,12 @@ def main(words: list[str]) -> None:
         "--on_error", default="stop", choices=["stop", "skip"], help="what a file that cannot be used does"
     )
     options = parser.parse_args(words)
+    from mm3d.sweep_features import takes_sweeps
+
+    if takes_sweeps(options.run):
+        from mm3d.commands.voxels import reconstruct_sweeps
+
+        return reconstruct_sweeps(options)
     from mm3d.commands.embed import input_files, read_clouds
     from mm3d.features import points_config_of
     from mm3d.models import load_model

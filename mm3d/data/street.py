@@ -99,12 +99,14 @@ def cast(scene: Scene, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         inverse = 1 / directions
         distance = np.where(directions[:, 2] < 0, -SENSOR_HEIGHT * inverse[:, 2], np.inf)
     kind = np.full(len(directions), GROUND)
+    flat = directions[:, :2] / np.linalg.norm(directions[:, :2], axis=1, keepdims=True)
     for low, high, of in zip(scene.low, scene.high, scene.box_class, strict=True):
+        rays = _towards(flat, low, high)
         with np.errstate(invalid="ignore"):
-            one, two = low * inverse, high * inverse
+            one, two = low * inverse[rays], high * inverse[rays]
         enter, leave = np.minimum(one, two).max(axis=1), np.maximum(one, two).min(axis=1)
-        hit = (enter > 0) & (enter <= leave) & (enter < distance)
-        distance[hit], kind[hit] = enter[hit], of
+        hit = (enter > 0) & (enter <= leave) & (enter < distance[rays])
+        distance[rays[hit]], kind[rays[hit]] = enter[hit], of
     for *centre, radius in scene.spheres:
         along = directions @ np.array(centre)
         under = along**2 - (np.dot(centre, centre) - radius**2)
@@ -112,3 +114,14 @@ def cast(scene: Scene, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         hit = (under > 0) & (enter > 0) & (enter < distance)
         distance[hit], kind[hit] = enter[hit], CROWN
     return distance, kind
+
+
+def _towards(flat: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Indices of the rays, given as horizontal unit vectors (R, 2), within the angle that a box is seen under."""
+    corners = np.array([(x, y) for x in (low[0], high[0]) for y in (low[1], high[1])])
+    if (low[:2] <= 0).all() and (high[:2] >= 0).all():
+        return np.arange(len(flat))
+    corners /= np.linalg.norm(corners, axis=1, keepdims=True)
+    middle = corners.mean(axis=0)
+    middle /= np.linalg.norm(middle) or 1.0
+    return np.flatnonzero(flat @ middle >= (corners @ middle).min() - 1e-9)

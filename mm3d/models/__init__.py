@@ -17,5 +17,6 @@ def load_model(source: str | Path) -> Any:
     from mm3d.models.part_segmenter import PartSegmenter
     from mm3d.models.point_classifier import PointClassifier
     from mm3d.models.point_mae import PointMAE
+    from mm3d.models.voxel_mae import VoxelMAE
 
-    return load_one_of((PointMAE, PointClassifier, PartSegmenter), source, "mm3d")
+    return load_one_of((PointMAE, PointClassifier, PartSegmenter, VoxelMAE), source, "mm3d")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -107,16 +106,18 @@ class VoxelGrid:
         return Reached(found, VoxelGrid(indices, shape_of(self.shape, kernel), self.batch_size, check=False))
 
 
-@dataclass(frozen=True, eq=False)
 class SparseVoxels:
-    """A sparse tensor: features (N, C) of the voxels of a grid, in the same order."""
+    """A sparse tensor: features (N, C) of the voxels of a grid, in the same order.
 
-    features: Tensor
-    grid: VoxelGrid
+    Raises:
+        ValueError: another number of features than voxels.
+    """
 
-    def __post_init__(self) -> None:
-        if self.features.ndim != 2 or len(self.features) != len(self.grid):
-            raise ValueError(f"features {tuple(self.features.shape)} do not fit {len(self.grid)} voxels")
+    def __init__(self, features: Tensor, grid: VoxelGrid) -> None:
+        if features.ndim != 2 or len(features) != len(grid):
+            raise ValueError(f"features {tuple(features.shape)} do not fit {len(grid)} voxels")
+        self.features = features
+        self.grid = grid
 
     def with_features(self, features: Tensor) -> SparseVoxels:
         """Other features at the same voxels."""
