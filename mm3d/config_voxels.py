@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.config import at_least
+from core.config import at_least, within
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 
 Triple = tuple[int, int, int]
@@ -48,10 +48,13 @@ class VoxelEncoderConfig:
     """Widths of the four stages."""
     out_channels: int = 128
     """Width of the last layer, which joins the cells along z."""
+    norm_momentum: float = 0.01
+    """Share of a batch in batch norm's running statistics; runs of a few hundred steps need more than OpenPCDet's 0.01."""
 
     def __post_init__(self) -> None:
         at_least(self, 3, "features")
         at_least(self, 1, "out_channels")
+        within(self, 0, 1, "norm_momentum")
         if min(self.channels) < 1:
             raise ValueError(f"channels {list(self.channels)}: expected at least 1 each")
         if min(self.grid.shape[1:]) < 8 or self.grid.shape[0] < 31:

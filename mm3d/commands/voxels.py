@@ -65,6 +65,35 @@ def reconstruct_sweeps(options: Namespace) -> None:
     print(f"{picture}\n{page}")
 
 
+def probe_sweeps(run: str, data: str, seeds: int, out: str | None) -> None:
+    """`mm3d probe` of a model on sweeps: the class of single voxels from frozen features, beside two controls."""
+    import json
+
+    from core.reporting.tables import Table
+    from mm3d.data.semantic_kitti import labelled_sweeps
+    from mm3d.models import load_model
+    from mm3d.sweep_features import sweeps_config_of
+    from mm3d.voxel_probe import SPLIT_BY_SWEEP, probe_voxels, voxel_set
+
+    model, config = load_model(run), sweeps_config_of(run)
+    sweeps, classes = labelled_sweeps(data, config)
+    found = voxel_set(sweeps, config, model)
+    rows = probe_voxels(model, found, seeds)
+    how = "the last quarter of the sweeps" if len(sweeps) >= SPLIT_BY_SWEEP else "every fourth sector: a smoke test"
+    held = len(found.joined(True))
+    print(f"{data}: {len(classes)} classes, {held:,} held-out voxels of {len(sweeps)} sweeps ({how}), {seeds} seeds")
+    print(Table(("features of a voxel", "accuracy", "mean IoU"), rows).text())
+    target = Path(out) if out else Path(run) / "probe.json"
+    if out is None and not target.parent.is_dir():
+        return
+    scores = [{"features": name, "accuracy": a.mean, "miou": m.mean, "miou_std": m.std} for name, a, m in rows]
+    said = {"data": data, "held_out": how, "voxels": held, "seeds": seeds, "results": scores}
+    try:
+        write_atomically(target, json.dumps(said, indent=2).encode())
+    except OSError as error:
+        raise UserError(f"{target}: could not be written ({error.strerror or error})") from error
+
+
 def convert_voxels(checkpoint: str, content: dict, out: str) -> None:
     """Weights of the official Voxel-MAE as a folder of ours, on KITTI's grid, which no tensor shows.
 

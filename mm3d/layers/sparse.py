@@ -64,10 +64,10 @@ class VoxelNorm(nn.BatchNorm1d):
 class ConvBlock(nn.Module):
     """Convolution, batch norm over the voxels, ReLU."""
 
-    def __init__(self, conv: SubmanifoldConv | StridedConv) -> None:
+    def __init__(self, conv: SubmanifoldConv | StridedConv, momentum: float = 0.01) -> None:
         super().__init__()
         self.conv = conv
-        self.norm = VoxelNorm(conv.weight.shape[-1])
+        self.norm = VoxelNorm(conv.weight.shape[-1], momentum=momentum)
 
     def forward(self, x: SparseVoxels) -> SparseVoxels:
         y = self.conv(x)

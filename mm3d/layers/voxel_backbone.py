@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from core.masking import Mask
 from mm3d.config_voxels import VoxelEncoderConfig
 from mm3d.layers.sparse import ConvBlock, StridedConv, SubmanifoldConv
+from mm3d.ops.kernel_map import Triple, ravel
 from mm3d.ops.voxel_grid import SparseVoxels, VoxelGrid
 
 
@@ -33,18 +34,35 @@ class VoxelBackbone(nn.Module):
         super().__init__()
         self.config = config
         first, *others = config.channels
-        self.stem = ConvBlock(SubmanifoldConv(config.features, first))
-        stages = [nn.Sequential(ConvBlock(SubmanifoldConv(first, first)))]
+
+        def block(conv: SubmanifoldConv | StridedConv) -> ConvBlock:
+            return ConvBlock(conv, config.norm_momentum)
+
+        self.stem = block(SubmanifoldConv(config.features, first))
+        stages = [nn.Sequential(block(SubmanifoldConv(first, first)))]
         for number, (before, channels) in enumerate(zip(config.channels[:3], others, strict=True)):
             down = StridedConv(before, channels, padding=(0 if number == 2 else 1, 1, 1))
-            same = [ConvBlock(SubmanifoldConv(channels, channels)) for _ in range(2)]
-            stages.append(nn.Sequential(ConvBlock(down), *same))
+            same = [block(SubmanifoldConv(channels, channels)) for _ in range(2)]
+            stages.append(nn.Sequential(block(down), *same))
         self.stages = nn.ModuleList(stages)
-        self.out = ConvBlock(StridedConv(config.channels[3], config.out_channels, (3, 1, 1), (2, 1, 1), (0, 0, 0)))
+        self.out = block(StridedConv(config.channels[3], config.out_channels, (3, 1, 1), (2, 1, 1), (0, 0, 0)))
 
     def forward(self, voxels: SparseVoxels, mask: Mask | None = None) -> SparseVoxels:
         """The output for the visible voxels; for all without a mask."""
         return self.walk(voxels if mask is None else visible_part(voxels, mask)).out
+
+    def at_voxels(self, voxels: SparseVoxels) -> Tensor:
+        """What every stage says of the place of each voxel, joined: (N, sum of all widths).
+
+        Of the coarser voxels whose field holds a voxel, the one whose field's middle is nearest to it is read.
+        """
+        stages, out = self.walk(voxels)
+        cells, found = voxels.grid.indices, [stages[0].features]
+        for number, stage in enumerate((*stages[1:], out)):
+            cells = _coarser(cells, stage.grid.shape, flat=number == 3, shifted=number >= 2)
+            place = torch.searchsorted(stage.grid.keys, ravel(cells, stage.grid.shape))
+            found.append(stage.features[place])
+        return torch.cat(found, dim=1)
 
     def walk(self, voxels: SparseVoxels) -> VoxelStages:
         """The outputs of all stages."""
@@ -54,6 +72,13 @@ class VoxelBackbone(nn.Module):
             voxels = stage(voxels)
             found.append(voxels)
         return VoxelStages(tuple(found), self.out(voxels))
+
+
+def _coarser(cells: Tensor, shape: Triple, flat: bool, shifted: bool) -> Tensor:
+    """Cells of the next stage; ``flat`` where y and x stay, ``shifted`` where z is not padded."""
+    z = (cells[:, 1] - int(shifted)).div(2, rounding_mode="floor").clamp(0, shape[0] - 1)
+    plane = cells[:, 2:] if flat else cells[:, 2:].div(2, rounding_mode="floor")
+    return torch.cat([cells[:, :1], z[:, None], plane], dim=1)
 
 
 def visible_part(voxels: SparseVoxels, mask: Mask) -> SparseVoxels:
