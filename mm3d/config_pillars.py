@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.config import at_least, divided_by_heads
+from core.config import at_least, divided_by_heads, within
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 from mm3d.config_voxels import GridConfig, SweepsConfig, Triple
 
@@ -58,12 +58,15 @@ class PillarEncoderConfig:
     """Width of the layers' MLPs."""
     window: int = 16
     """Edge of a window, in pillars."""
+    norm_momentum: float = 0.01
+    """Share of a batch in batch norm's running statistics; runs of a few hundred steps need more than the published 0.01."""
     embed: Literal["all", "visible"] = "all"
     """In training, embed the points of all pillars as published (batch norm then sees all), or of visible ones alone."""
 
     def __post_init__(self) -> None:
         at_least(self, 3, "features")
         at_least(self, 1, "point_dim", "dim", "depth", "heads", "hidden", "window")
+        within(self, 0, 1, "norm_momentum")
         divided_by_heads(self)
         if self.dim % 4:
             raise ValueError(f"dim {self.dim}: expected a multiple of 4, for sines and cosines of x and y")

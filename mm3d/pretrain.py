@@ -9,18 +9,23 @@ from typing import Any
 from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
 from mm3d.config import PointMAERecipe
+from mm3d.config_pillars import GeoMAERecipe, HessVoxelMAERecipe
 from mm3d.config_voxels import VoxelMAERecipe
 from mm3d.data.clouds import PointClouds
 from mm3d.data.samples import UnlabelledPoints
 from mm3d.data.sources import load
 from mm3d.data.usable import usable
 from mm3d.models.point_mae import PointMAE
+from mm3d.pretrain_pillars import pretrain_pillars
 from mm3d.pretrain_voxels import pretrain_voxels
 from mm3d.report import write_report
 
 
 def pretrain(
-    recipe: PointMAERecipe | VoxelMAERecipe, out: str | Path, resume: bool = False, header: str = ""
+    recipe: PointMAERecipe | VoxelMAERecipe | HessVoxelMAERecipe | GeoMAERecipe,
+    out: str | Path,
+    resume: bool = False,
+    header: str = "",
 ) -> Outcome:
     """Train a system by its recipe and leave a run folder.
 
@@ -35,6 +40,8 @@ def pretrain(
     """
     if isinstance(recipe, VoxelMAERecipe):  # sweeps are other data than clouds
         return pretrain_voxels(recipe, out, resume, header)
+    if isinstance(recipe, HessVoxelMAERecipe | GeoMAERecipe):
+        return pretrain_pillars(recipe, out, resume, header)
     folder = RunFolder(out)
 
     def make(main: bool) -> Job:

@@ -7,9 +7,15 @@ from typing import Any
 
 from core.cli.training import training_command
 from mm3d.config import PointMAERecipe
+from mm3d.config_pillars import GeoMAERecipe, HessVoxelMAERecipe
 from mm3d.config_voxels import VoxelMAERecipe
 
-RECIPES = {"point_mae": PointMAERecipe, "voxel_mae": VoxelMAERecipe}
+RECIPES = {
+    "point_mae": PointMAERecipe,
+    "voxel_mae": VoxelMAERecipe,
+    "voxel_mae_hess": HessVoxelMAERecipe,
+    "geomae": GeoMAERecipe,
+}
 
 
 def main(words: list[str]) -> None:

@@ -27,13 +27,13 @@ class PillarFeatures(nn.Module):
     (mmdet3d/models/voxel_encoders/voxel_encoder.py, DynamicVFE).
     """
 
-    def __init__(self, features: int, point_dim: int, dim: int) -> None:
+    def __init__(self, features: int, point_dim: int, dim: int, norm_momentum: float = 0.01) -> None:
         super().__init__()
         self.features = features
         self.point = nn.Linear(features + 6, point_dim, bias=False)
-        self.point_norm = BatchNorm(point_dim, eps=1e-3, momentum=0.01)
+        self.point_norm = BatchNorm(point_dim, eps=1e-3, momentum=norm_momentum)
         self.mix = nn.Linear(2 * point_dim, dim, bias=False)
-        self.mix_norm = BatchNorm(dim, eps=1e-3, momentum=0.01)
+        self.mix_norm = BatchNorm(dim, eps=1e-3, momentum=norm_momentum)
 
     def forward(self, pillars: Pillars) -> Tensor:
         points, pillar_of = pillars.points, pillars.pillar_of
@@ -90,7 +90,7 @@ class PillarEncoder(nn.Module):
     def __init__(self, config: PillarEncoderConfig) -> None:
         super().__init__()
         self.config = config
-        self.embed = PillarFeatures(config.features, config.point_dim, config.dim)
+        self.embed = PillarFeatures(config.features, config.point_dim, config.dim, config.norm_momentum)
         self.transformer = SparseTransformer(config.dim, config.depth, config.heads, config.hidden, config.window)
 
     def forward(self, pillars: Pillars, mask: Mask | None = None) -> Tensor:

@@ -14,9 +14,11 @@ def load_model(source: str | Path) -> Any:
     Raises:
         UserError: not a model of mm3d, or unreadable weights.
     """
+    from mm3d.models.geomae import GeoMAE
     from mm3d.models.part_segmenter import PartSegmenter
     from mm3d.models.point_classifier import PointClassifier
     from mm3d.models.point_mae import PointMAE
     from mm3d.models.voxel_mae import VoxelMAE
+    from mm3d.models.voxel_mae_hess import HessVoxelMAE
 
-    return load_one_of((PointMAE, PointClassifier, PartSegmenter, VoxelMAE), source, "mm3d")
+    return load_one_of((PointMAE, PointClassifier, PartSegmenter, VoxelMAE, HessVoxelMAE, GeoMAE), source, "mm3d")
