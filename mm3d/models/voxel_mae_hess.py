@@ -92,17 +92,13 @@ class HessVoxelMAE(Pretrained, MaskedModel):
 
     @torch.no_grad()
     def reconstruct(self, batch: PillarBatch, mask: Mask | None = None) -> PillarReconstruction:
-        """Points of visible and hidden pillars, and the predicted ones of the hidden, as many for each as predicted there.
-
-        A network gives ``config.points`` points for a pillar; the number it predicts, if less, says how many are kept.
-        """
+        """Points of visible and hidden pillars, and the predicted ones: ``config.points`` for every hidden pillar."""
         output = self(batch, mask)
         pillars, used = self.tokenize(batch), output.mask
         middle = used.select_hidden(pillars.centers)
         points = output.predictions["chamfer"] * (pillars.size / 2) + middle.unsqueeze(1)
-        count = output.predictions["count"].round().clamp(1, self.config.points)
-        kept = torch.arange(self.config.points, device=count.device) < count.unsqueeze(1)
-        return reconstruction(pillars, used, points[kept], kept.nonzero()[:, 0])
+        of = torch.arange(len(points), device=points.device).repeat_interleave(self.config.points)
+        return reconstruction(pillars, used, points.flatten(0, 1), of)
 
 
 def hidden_points(pillars: Pillars, mask: Mask) -> Tensor:
