@@ -10,8 +10,10 @@ from torch import Tensor
 from mm3d.layers.pillars import Pillars
 
 Divisions = tuple[int, int, int]
-SPREAD = 1e-6
-"""How much flatter than long a neighbourhood must be for its surface to have a normal."""
+SHARE, SPREAD = 1e-6, 1e-8
+"""A neighbourhood has a normal where its two lesser variances differ by more than this share of the greatest, and by more than
+so many square metres, which is rounding."""
+EPSILON = 1e-9
 
 
 class Surface(NamedTuple):
@@ -76,8 +78,9 @@ def surfaces(pillars: Pillars, divisions: Divisions) -> Surface:
     normal = vectors[..., 0]
     away = (normal * own).sum(1, keepdim=True) > 0
     normal = torch.where(away, -normal, normal)
-    known = values[:, 1] - values[:, 0] > SPREAD * values[:, 2].clamp(min=1e-12)
-    curvature = values.flip(1) / values.sum(1, keepdim=True).clamp(min=1e-12)
+    known = values[:, 1] - values[:, 0] > SHARE * values[:, 2] + SPREAD
+    values = values + EPSILON  # a single point has equal shares
+    curvature = values.flip(1) / values.sum(1, keepdim=True)
     return Surface(normal.float(), curvature.float(), known)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from core.masking import Mask
 from mm3d.config_pillars import PillarEncoderConfig
 from mm3d.layers.pillar_encoder import PillarEncoder, SparseTransformer
-from mm3d.layers.pillars import Pillars
+from mm3d.layers.pillars import Pillars, in_full
 from mm3d.pillar_masks import PillarMask
 
 
@@ -84,7 +84,7 @@ class HiddenHead(nn.Module):
         self.linear = nn.Linear(dim, torch.Size(shape).numel())
 
     def forward(self, latent: PillarLatent, pillars: Pillars, mask: Mask) -> Tensor:
-        made = self.linear(latent.hidden(self.decoder, mask)).float()
+        made = in_full(self.linear(latent.hidden(self.decoder, mask)))
         made = made if self.squash is None else self.squash(made)
         return made.view(-1, *self.shape)
 
@@ -98,4 +98,4 @@ class EmptyHead(nn.Module):
         self.linear = nn.Linear(dim, 1)
 
     def forward(self, latent: PillarLatent, pillars: Pillars, mask: Mask) -> Tensor:
-        return cast(Tensor, self.linear(latent.decoded[self.decoder])).float().squeeze(1)
+        return in_full(self.linear(latent.decoded[self.decoder])).squeeze(1)

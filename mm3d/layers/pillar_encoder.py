@@ -12,7 +12,7 @@ from core.batchnorm import BatchNorm
 from core.masking import Mask
 from core.post_norm import PostNormBlock
 from mm3d.config_pillars import PillarEncoderConfig
-from mm3d.layers.pillars import Pillars
+from mm3d.layers.pillars import Pillars, in_full
 from mm3d.layers.windows import WindowAttention, regions
 
 
@@ -107,6 +107,6 @@ class PillarEncoder(nn.Module):
 def pooled(tokens: Tensor, pillars: Pillars) -> Tensor:
     """Maximum and mean over the pillars of each sweep: (T, C) -> (B, 2C); every sweep has a pillar."""
     lengths = pillars.offsets.diff()
-    largest = torch.segment_reduce(tokens.float(), "max", lengths=lengths, axis=0)
+    largest = torch.segment_reduce(in_full(tokens), "max", lengths=lengths, axis=0)
     sums = tokens.new_zeros(len(lengths), tokens.shape[1]).index_add(0, pillars.indices[:, 0], tokens)
     return torch.cat([largest, sums / lengths[:, None]], dim=1)

@@ -52,6 +52,11 @@ def pillarize(points: Tensor, grid: PillarGridConfig, max_points: int = 0, max_p
     return PillarPoints(points[order], counts, found.indices)
 
 
+def in_full(values: Tensor) -> Tensor:
+    """In float32, float64 as it is."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
 class Pillars:
     """The pillars of a batch, as encoders and targets read them.
 
@@ -108,8 +113,7 @@ class Pillars:
 
     def max(self, values: Tensor) -> Tensor:
         """Maximum over the points of pillars: (P, C) -> (T, C), in float32 at least."""
-        values = values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
-        return torch.segment_reduce(values, "max", lengths=self.counts, axis=0)
+        return torch.segment_reduce(in_full(values), "max", lengths=self.counts, axis=0)
 
     def part(self, chosen: Tensor, offsets: Tensor) -> Pillars:
         """Some of the pillars: (T,) bool, and where sweeps start among them."""

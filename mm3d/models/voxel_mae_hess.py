@@ -109,18 +109,18 @@ def hidden_points(pillars: Pillars, mask: Mask) -> Tensor:
 
 
 def hidden_counts(pillars: Pillars, mask: Mask) -> Tensor:
-    """How many points each hidden pillar has: (H,) float32."""
-    return mask.select_hidden(pillars.counts).float()
+    """How many points each hidden pillar has: (H,) float."""
+    return mask.select_hidden(pillars.counts).to(pillars.points.dtype)
 
 
 def which_are_empty(pillars: Pillars, mask: Mask) -> Tensor:
-    """1 for the empty pillars that the mask names, which come last, 0 for the others: (V + H + E,) float32.
+    """1 for the empty pillars that the mask names, which come last, 0 for the others: (V + H + E,) float.
 
     Raises:
         ValueError: a mask that names none at all; :func:`mm3d.pillar_masks.pillar_mask` draws those.
     """
     if not isinstance(mask, PillarMask):
         raise ValueError("this mask names no empty pillars; expected a PillarMask, as draw_mask gives it")
-    target = torch.zeros(len(pillars) + len(mask.empty), device=pillars.points.device)
+    target = pillars.points.new_zeros(len(pillars) + len(mask.empty))
     target[len(pillars) :] = 1
     return target
