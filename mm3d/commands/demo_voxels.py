@@ -39,7 +39,7 @@ def demo_voxels(base: Path, seed: int) -> None:
     found = voxel_set(sweeps[::2], recipe.sweeps, model)
     rows = probe_voxels(model, found, seeds=2)
     table = Table(("features of a voxel", "accuracy", "mean IoU"), rows)
-    held = int(len(found.joined(True)))
+    held = len(found.joined(True))
     say(f"probed {held:,} held-out voxels of {len(classes)} classes with frozen features\n{table.text()}")
 
     samples = SweepSamples(find_sweeps("street", recipe.sweeps), recipe.sweeps, model.config.encoder.grid)
