@@ -11,6 +11,7 @@ from core.cli.recipes import all_recipes, build_recipe, find_recipe
 from mm3d.commands.pretrain import RECIPES
 from mm3d.config import FinetuneRecipe, PointMAERecipe
 from mm3d.models.point_mae import PointMAE
+from mm3d.models.voxel_mae import VoxelMAE
 from mmbio.config import RECIPES as BIO_RECIPES
 from mmbio.config import SequenceFinetuneRecipe
 from mmbio.models import new_model as new_bio_model
@@ -34,10 +35,11 @@ def test_recipe(name: str) -> None:
     system = recipe.values.get("system")
     made = build_recipe(recipe, RECIPES[system] if system else FinetuneRecipe)
     assert dataclasses.is_dataclass(made)
-    if not isinstance(made, PointMAERecipe):
+    if isinstance(made, FinetuneRecipe):
         return
+    kind = PointMAE if isinstance(made, PointMAERecipe) else VoxelMAE
     with torch.device("meta"):
-        count = sum(p.numel() for p in PointMAE(made.model).parameters())
+        count = sum(p.numel() for p in kind(made.model).parameters())
     assert recipe.parameters.replace(",", "") == str(count)
 
 
