@@ -39,11 +39,17 @@ class PillarFeatures(nn.Module):
         points, pillar_of = pillars.points, pillars.pillar_of
         if points.shape[1] != self.features:
             raise ValueError(f"points have {points.shape[1]} features, expected {self.features}")
+        with torch.autocast(
+            points.device.type, enabled=False
+        ):  # half precision would round far coordinates to decimetres
+            return self._embed(pillars, points, pillar_of)
+
+    def _embed(self, pillars: Pillars, points: Tensor, pillar_of: Tensor) -> Tensor:
         xyz = points[:, :3]
         known = [points, xyz - pillars.centroids[pillar_of], xyz - pillars.centers[pillar_of]]
         first = F.relu(self.point_norm(self.point(torch.cat(known, dim=1))))
         whole = pillars.max(first).index_select(0, pillar_of)
-        second = F.relu(self.mix_norm(self.mix(torch.cat([first, whole.to(first.dtype)], dim=1))))
+        second = F.relu(self.mix_norm(self.mix(torch.cat([first, whole], dim=1))))
         return pillars.max(second)
 
 
