@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.masked_model import MaskedModel, Objective
@@ -21,7 +22,6 @@ from mm3d.pillar_geometry import Divisions, part_centroids, surfaces
 from mm3d.pillar_views import PillarReconstruction, reconstruction
 
 WHOLE = (1, 1, 1)
-SCALES = ("low", "middle", "whole")
 
 
 class GeoMAE(Pretrained, MaskedModel):
@@ -72,6 +72,9 @@ class GeoMAE(Pretrained, MaskedModel):
             objectives["curvature"] = Objective(head, shares, F.mse_loss, config.curvature_weight)
         super().__init__(MaskedPillars(config.encoder, ["centroids", "surface"], config.decoder_depth), objectives)
         self.config = config
+        for objective in objectives.values():
+            nn.init.xavier_uniform_(cast(HiddenHead, objective.head).linear.weight)
+        nn.init.xavier_uniform_(self.encoder.mask_token.unsqueeze(0))
 
     def tokenize(self, batch: PillarBatch) -> Pillars:
         """The pillars of a batch."""
