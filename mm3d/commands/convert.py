@@ -8,10 +8,10 @@ from core.errors import UserError
 
 
 def convert(checkpoint: str, out: str, heads: int = 6, groups: int = 64, group_size: int = 32) -> None:
-    """Weights of an official repository (Point-MAE, Voxel-MAE) as a folder of ours; a sweep model of ours as OpenPCDet's.
+    """Weights of an official repository (Point-MAE, both Voxel-MAEs, GeoMAE) as a folder of ours; a sweep model for detectors.
 
     Args:
-        checkpoint: the official .pth file, read without executing what it holds; or a run of Voxel-MAE, to export.
+        checkpoint: the official .pth file, read without executing what it holds; or a run on sweeps, to export.
         out: folder to write model.json and weights.safetensors to; for an export the .pth file.
         heads: attention heads (no tensor shows them).
         groups: patches a cloud (no tensor shows them).
@@ -19,18 +19,26 @@ def convert(checkpoint: str, out: str, heads: int = 6, groups: int = 64, group_s
     """
     from core.cli.convert import empty_folder
     from core.saving import load_foreign, load_strictly
+    from mm3d.commands.pillars import convert_pillars, export_pillar_encoder
     from mm3d.commands.voxels import convert_voxels, export_backbone
     from mm3d.config import PointClassifierConfig, PointMAEConfig
+    from mm3d.models.pillar_official import is_geomae, is_hess
     from mm3d.models.point_classifier import PointClassifier
     from mm3d.models.point_mae import PointMAE
     from mm3d.models.point_mae_official import CLASSIFIER, PRETRAIN, config_of, from_official, state_dict_of
+    from mm3d.pillar_features import takes_pillars
 
     if Path(checkpoint).is_dir():
+        if takes_pillars(checkpoint):
+            return export_pillar_encoder(checkpoint, out)
         return export_backbone(checkpoint, out)
     empty_folder(out)
     content = load_foreign(checkpoint)
     if any(name.endswith("conv_input.0.weight") for name in content.get("model_state", content)):
         return convert_voxels(checkpoint, content, out)
+    plain = content.get("state_dict", content)
+    if isinstance(plain, dict) and (is_hess(plain) or is_geomae(plain)):
+        return convert_pillars(checkpoint, plain, out)
     state = state_dict_of(content, checkpoint)
     try:
         config = config_of(state, heads, groups, group_size, checkpoint)

@@ -6,11 +6,15 @@ import dataclasses
 import io
 from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.errors import UserError
 from core.files import write_atomically
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def embed_pillars(options: Namespace) -> None:
@@ -60,3 +64,46 @@ def reconstruct_pillars(options: Namespace) -> None:
         print(f"skipped {name}: {reason.removeprefix(f'{name}: ')}")
     print(nearness_table(rows).text())
     print(f"{picture}\n{page}")
+
+
+def convert_pillars(checkpoint: str, state: dict[str, Tensor], out: str) -> None:
+    """Weights of the official Voxel-MAE (Hess et al.) or GeoMAE as a folder of ours, on the published grid.
+
+    Raises:
+        UserError: weights of another network.
+    """
+    from core.saving import load_strictly
+    from mm3d.config_pillars import GeoMAEConfig
+    from mm3d.models.geomae import GeoMAE
+    from mm3d.models.pillar_official import config_of, from_official
+    from mm3d.models.voxel_mae_hess import HessVoxelMAE
+
+    config = config_of(state, checkpoint)
+    model = GeoMAE(config) if isinstance(config, GeoMAEConfig) else HessVoxelMAE(config)
+    load_strictly(model, from_official(state, model.state_dict(), checkpoint), checkpoint)
+    model.save_pretrained(out)
+    print(f"{out}: {type(model).__name__}, {sum(p.numel() for p in model.parameters()):,} parameters")
+
+
+def export_pillar_encoder(run: str, out: str) -> None:
+    """The encoder of a model of ours under the names of detectors on SST, as a .pth that they load.
+
+    Raises:
+        UserError: a file that exists, or of another kind.
+    """
+    import torch
+
+    from mm3d.models import load_model
+    from mm3d.models.pillar_official import backbone_for_detectors
+
+    path = Path(out)
+    if path.suffix != ".pth" or path.exists():
+        raise UserError(f"{out}: expected the name of a new .pth file")
+    state = {name: tensor.cpu() for name, tensor in backbone_for_detectors(load_model(run).state_dict()).items()}
+    content = io.BytesIO()
+    torch.save({"state_dict": state}, content)
+    try:
+        write_atomically(path, content.getvalue())
+    except OSError as error:
+        raise UserError(f"{out}: could not be written ({error.strerror or error})") from error
+    print(f"{out}: {len(state)} entries of SST, named voxel_encoder.* and backbone.block_list.*")
