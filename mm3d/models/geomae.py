@@ -95,18 +95,23 @@ class GeoMAE(Pretrained, MaskedModel):
 
     @torch.no_grad()
     def reconstruct(self, batch: PillarBatch, mask: Mask | None = None) -> PillarReconstruction:
-        """Points of visible and hidden pillars, and the predicted centroids of the sub-voxels that are said to hold points."""
+        """Points of visible and hidden pillars, and the predicted centroids of the finest sub-voxels.
+
+        Of every sweep those sub-voxels of hidden pillars are taken that most probably hold points, as many as really do.
+        """
         output = self(batch, mask)
         pillars, used = self.tokenize(batch), output.mask
         empty, full = output.predictions["occupied_low"].unbind(2)
-        said = full > empty
-        pillar, part = said.nonzero(as_tuple=True)
-        x, y, z = self.config.low
+        held, sizes = output.targets["occupied_low"][..., 3], used.counts.tolist()
+        chosen = torch.zeros_like(full, dtype=torch.bool)
+        for margin, true, said in zip((full - empty).split(sizes), held.split(sizes), chosen.split(sizes), strict=True):
+            said.view(-1)[margin.flatten().topk(int(true.sum())).indices] = True  # a view: written into all
+        pillar, part = chosen.nonzero(as_tuple=True)
+        x, y, _ = self.config.low
         cell = torch.stack([part % x, part // x % y, part // (x * y)], dim=1)
-        inside = (output.predictions["centroid_low"][said].clamp(0, 1) + cell) / torch.tensor(
-            [x, y, z], device=cell.device
-        )
-        points = (inside - 0.5) * pillars.size + used.select_hidden(pillars.centers)[pillar]
+        inside = output.predictions["centroid_low"][chosen].clamp(0, 1)
+        offset = (inside + cell) / torch.tensor(self.config.low, device=cell.device) - 0.5
+        points = offset * pillars.size + used.select_hidden(pillars.centers)[pillar]
         return reconstruction(pillars, used, points, pillar)
 
 
