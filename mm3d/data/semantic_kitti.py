@@ -13,6 +13,7 @@ from mm3d.data.street import CLASSES, SWEEPS, street_sweep
 from mm3d.data.sweep_files import finite, frame_names, read_labels, read_sweep
 from mm3d.data.sweeps import sweep_files
 
+MOST = 64  # sweeps of a folder
 NAMES = (
     "car", "bicycle", "motorcycle", "truck", "other-vehicle", "person", "bicyclist", "motorcyclist", "road", "parking",
     "sidewalk", "other-ground", "building", "fence", "vegetation", "trunk", "terrain", "pole", "traffic-sign",
@@ -34,8 +35,8 @@ class LabelledSweep(NamedTuple):
 def labelled_sweeps(source: str, config: SweepsConfig) -> tuple[list[LabelledSweep], tuple[str, ...]]:
     """Labelled sweeps of a word of the command line, and the names of their classes.
 
-    ``street``: the generated sweeps. A folder: SemanticKITTI, ``velodyne/N.bin`` beside ``labels/N.label``. An npz:
-    arrays ``NAME_points`` with ``NAME_label`` in SemanticKITTI's numbers.
+    ``street``: the generated sweeps. A folder: SemanticKITTI, ``velodyne/N.bin`` beside ``labels/N.label``; of more than
+    64 sweeps, 64 evenly spread. An npz: arrays ``NAME_points`` with ``NAME_label`` in SemanticKITTI's numbers.
 
     Raises:
         UserError: nothing labelled there, or labels that do not fit.
@@ -47,7 +48,9 @@ def labelled_sweeps(source: str, config: SweepsConfig) -> tuple[list[LabelledSwe
     if path.suffix == ".npz" and path.is_file():
         found = _frames(path)
     elif path.is_dir():
-        found = [_of_folder(file, config) for file in sweep_files(path) if label_file(file).is_file()]
+        files = [file for file in sweep_files(path) if label_file(file).is_file()]
+        chosen = np.unique(np.linspace(0, len(files) - 1, min(MOST, len(files))).astype(int))
+        found = [_of_folder(files[i], config) for i in chosen]
     else:
         raise UserError(f"data {source!r}: no such folder or .npz file; expected labelled sweeps, or street")
     if not found:

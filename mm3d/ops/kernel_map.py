@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 Triple = tuple[int, int, int]
+BLOCK_CPU, BLOCK_GPU = 16_384, 262_144  # outputs of a block
 
 
 class Kernel(NamedTuple):
@@ -28,40 +30,96 @@ class Kernel(NamedTuple):
         return self.size[0] * self.size[1] * self.size[2]
 
 
+class Part(NamedTuple):
+    """Pairs of one offset whose outputs are in one block; their products stand from ``at`` on among the block's."""
+
+    offset: int
+    inputs: Tensor
+    outputs: Tensor
+    at: int
+
+
+class Block(NamedTuple):
+    """Outputs ``begin`` to ``end`` and their pairs; ``order``, cut at ``starts``, lists the products of each output."""
+
+    begin: int
+    end: int
+    parts: list[Part]
+    order: Tensor
+    starts: Tensor
+
+
 @dataclass(frozen=True, eq=False)
 class KernelMap:
     """Pairs of rows: for offset k, ``output[outputs[p]] += input[inputs[p]] @ weight[k]`` over its pairs p.
 
-    ``inputs`` and ``outputs`` (P,) int64 hold the pairs of one offset after the other, ``counts`` how many each has. No
-    two pairs of an offset share an input or an output. ``identity`` is the offset that pairs every row with itself,
-    which has no pairs listed; None where there is none.
+    ``inputs`` and ``outputs`` hold int64 rows for each of the K offsets. No two pairs of an offset share an input or an
+    output, and both ascend. ``identity`` is the offset that pairs every row with itself, which has no pairs listed; None
+    where there is none.
     """
 
-    inputs: Tensor
-    outputs: Tensor
-    counts: tuple[int, ...]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
     input_count: int
     output_count: int
     identity: int | None = None
 
     @cached_property
+    def counts(self) -> tuple[int, ...]:
+        """Pairs of each offset."""
+        return tuple(len(rows) for rows in self.inputs)
+
+    @property
+    def device(self) -> torch.device:
+        return self.inputs[0].device
+
+    @cached_property
     def pairs(self) -> list[tuple[int, Tensor, Tensor]]:
         """(offset, input rows, output rows) of every offset that has pairs; the identity is not among them."""
-        found = zip(self.inputs.split(self.counts), self.outputs.split(self.counts), strict=True)
+        found = zip(self.inputs, self.outputs, strict=True)
         return [(k, rows, to) for k, (rows, to) in enumerate(found) if len(rows)]
 
     @cached_property
+    def blocks(self) -> list[Block]:
+        """The pairs by runs of outputs, whose products fit a cache and are summed output by output, not scattered."""
+        device, size = self.device, BLOCK_CPU if self.device.type == "cpu" else BLOCK_GPU
+        begins = list(range(0, self.output_count, size))
+        edges = torch.tensor([*begins, self.output_count], device=device)
+        pairs = [(k, rows, to, torch.searchsorted(to, edges).tolist()) for k, rows, to in self.pairs]
+        found = []
+        for number, begin in enumerate(begins):
+            parts, at, end = [], 0, min(begin + size, self.output_count)
+            for k, rows, to, cuts in pairs:
+                here = slice(cuts[number], cuts[number + 1])
+                if here.start < here.stop:
+                    parts.append(Part(k, rows[here], to[here], at))
+                    at += here.stop - here.start
+            outputs = torch.cat([part.outputs for part in parts]) - begin if parts else edges[:0]
+            counts = torch.bincount(outputs, minlength=end - begin)
+            found.append(Block(begin, end, parts, stable_order(outputs), counts.cumsum(0) - counts))
+        return found
+
+    @cached_property
     def swapped(self) -> KernelMap:
-        """The map of the inverse convolution: inputs and outputs exchanged, each pair with the same weight."""
-        return KernelMap(self.outputs, self.inputs, self.counts, self.output_count, self.input_count, self.identity)
+        """The map of the inverse convolution: inputs and outputs exchanged, each pair with the same weight.
+
+        Of a submanifold map it is the map itself with mirrored offsets, so that its blocks need not be made again.
+        """
+        back = KernelMap(self.outputs, self.inputs, self.output_count, self.input_count, self.identity)
+        if self.identity is not None:
+            last = len(self.counts) - 1
+            back.__dict__["blocks"] = [
+                block._replace(parts=[part._replace(offset=last - part.offset) for part in block.parts])
+                for block in self.blocks
+            ]
+        return back
 
     @cached_property
     def table(self) -> Tensor:
         """Input row of each output and offset, -1 for none: (M, K) int32."""
-        offsets = torch.arange(len(self.counts), device=self.inputs.device)
-        offsets = offsets.repeat_interleave(torch.tensor(self.counts, device=self.inputs.device))
-        table = torch.full((self.output_count, len(self.counts)), -1, dtype=torch.int32, device=self.inputs.device)
-        table[self.outputs, offsets] = self.inputs.int()
+        table = torch.full((self.output_count, len(self.counts)), -1, dtype=torch.int32, device=self.device)
+        for k, rows, to in self.pairs:
+            table[to, k] = rows.int()
         if self.identity is not None:
             table[:, self.identity] = torch.arange(self.output_count, dtype=torch.int32, device=table.device)
         return table
@@ -107,17 +165,30 @@ def submanifold_map(indices: Tensor, shape: Triple, size: Triple) -> KernelMap:
         if (dz, dy) > (0, 0):
             break
         wanted = keys + ((dz * padded[1] + dy) * padded[2] - width)
-        place = torch.searchsorted(keys, wanted)
+        place = search(keys, wanted)
         for _ in range(width if (dz, dy) == (0, 0) else 2 * width + 1):
             hit = (keys[place.clamp(max=last)] == wanted) if count else place.bool()
             to = hit.nonzero().squeeze(1)
             rows.append(place[to])
             outs.append(to)
             place, wanted = place + hit, wanted + 1
-    half = [len(row) for row in rows]
-    inputs = torch.cat([*rows, *reversed(outs), keys.new_empty(0)])
-    outputs = torch.cat([*outs, *reversed(rows), keys.new_empty(0)])
-    return KernelMap(inputs, outputs, (*half, 0, *reversed(half)), count, count, identity=len(half))
+    none = (keys.new_empty(0),)
+    inputs, outputs = (*rows, *none, *reversed(outs)), (*outs, *none, *reversed(rows))
+    return KernelMap(inputs, outputs, count, count, identity=len(rows))
+
+
+def stable_order(numbers: Tensor) -> Tensor:
+    """The stable order of numbers below 65,536 on a CPU, which numpy's radix sort finds, and of any on a GPU."""
+    if numbers.device.type == "cpu":
+        return torch.from_numpy(np.argsort(numbers.numpy().astype(np.uint16), kind="stable"))
+    return numbers.argsort(stable=True)
+
+
+def search(keys: Tensor, wanted: Tensor) -> Tensor:
+    """Where each wanted key would stand among sorted keys; numpy's search is the faster one where both are sorted."""
+    if keys.device.type == "cpu":
+        return torch.from_numpy(np.searchsorted(keys.numpy(), wanted.numpy()))
+    return torch.searchsorted(keys, wanted)
 
 
 def strided_shape(shape: Triple, kernel: Kernel) -> Triple:
@@ -185,5 +256,5 @@ def _joined(indices: Tensor, grid: Triple, kernel: Kernel, reach: object) -> tup
                 rows.append(at_y[here])
                 keys.append(base[here] + x[rows[-1]])
     found, outputs = torch.unique(torch.cat(keys), sorted=True, return_inverse=True)
-    counts = tuple(len(row) for row in rows)
-    return KernelMap(torch.cat(rows), outputs, counts, len(indices), len(found)), unravel(found, grid)
+    counts = [len(row) for row in rows]
+    return KernelMap(tuple(rows), outputs.split(counts), len(indices), len(found)), unravel(found, grid)

@@ -8,8 +8,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
-from mm3d.ops.kernel_map import Kernel, KernelMap, Triple
+from mm3d.ops.kernel_map import Block, Kernel, KernelMap, Triple
 from mm3d.ops.voxel_grid import SparseVoxels, VoxelGrid
 
 Path = Literal["torch", "spconv", "triton"]
@@ -147,7 +148,7 @@ def _size(weight: Tensor) -> Triple:
 
 
 class _GatherConv(torch.autograd.Function):
-    """Gather, multiply, scatter: one offset at a time, through two buffers that stay in the cache."""
+    """Gather and multiply one offset at a time, then sum by outputs, through buffers that stay in the cache."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, weight: Tensor, found: KernelMap) -> Tensor:
@@ -168,12 +169,12 @@ class _GatherConv(torch.autograd.Function):
 
 
 def _multiply(features: Tensor, weight: Tensor, found: KernelMap) -> Tensor:
-    wide, out = max(found.counts), _start(features, weight, found)
-    gathered, product = features.new_empty(wide, features.shape[1]), features.new_empty(wide, weight.shape[2])
-    for offset, rows, to in found.pairs:
-        part = torch.index_select(features, 0, rows, out=gathered[: len(rows)])
-        part = torch.mm(part, weight[offset], out=product[: len(rows)])
-        out.index_add_(0, to, part.to(out.dtype))
+    out, (gathered, products) = _start(features, weight, found), _buffers(features, weight, found)
+    for block in found.blocks:
+        for offset, rows, _, at in block.parts:
+            part = torch.index_select(features, 0, rows, out=gathered[: len(rows)])
+            _product(part, weight[offset], products[at : at + len(rows)])
+        _sum(block, products, out)
     return out.to(features.dtype)
 
 
@@ -189,18 +190,20 @@ def _outer(features: Tensor, gradient: Tensor, found: KernelMap) -> Tensor:
 
 def _both(features: Tensor, gradient: Tensor, weight: Tensor, found: KernelMap) -> tuple[Tensor, Tensor]:
     """Both gradients in one walk over the pairs, which gathers the outputs' gradient once."""
-    wide, turned = max(found.counts), weight.transpose(1, 2)
-    to_features, to_weight = _start(gradient, turned, found.swapped), torch.zeros_like(weight)
+    turned, back = weight.transpose(1, 2), found.swapped
+    to_features, (taken, products) = _start(gradient, turned, back), _buffers(gradient, turned, back)
+    to_weight = torch.zeros_like(weight, dtype=to_features.dtype)
+    given = features.new_empty(len(taken), features.shape[1])
+    for block in back.blocks:
+        for offset, to, rows, at in block.parts:
+            b = torch.index_select(gradient, 0, to, out=taken[: len(rows)])
+            a = torch.index_select(features, 0, rows, out=given[: len(rows)])
+            _add_product(a.t(), b, to_weight[offset])
+            _product(b, turned[offset], products[at : at + len(rows)])
+        _sum(block, products, to_features)
     if found.identity is not None:
-        torch.mm(features.t(), gradient, out=to_weight[found.identity])
-    given, taken = features.new_empty(wide, features.shape[1]), gradient.new_empty(wide, gradient.shape[1])
-    for offset, rows, to in found.pairs:
-        a = torch.index_select(features, 0, rows, out=given[: len(rows)])
-        b = torch.index_select(gradient, 0, to, out=taken[: len(rows)])
-        torch.mm(a.t(), b, out=to_weight[offset])
-        product = torch.mm(b, turned[offset], out=a)  # the gathered features are not needed any more
-        to_features.index_add_(0, rows, product.to(to_features.dtype))
-    return to_features.to(features.dtype), to_weight
+        _add_product(features.t(), gradient, to_weight[found.identity])
+    return to_features.to(features.dtype), to_weight.to(weight.dtype)
 
 
 def _start(features: Tensor, weight: Tensor, found: KernelMap) -> Tensor:
@@ -209,3 +212,33 @@ def _start(features: Tensor, weight: Tensor, found: KernelMap) -> Tensor:
     if found.identity is not None:
         return (features @ weight[found.identity]).to(sums)
     return features.new_zeros(found.output_count, weight.shape[2], dtype=sums)
+
+
+def _buffers(features: Tensor, weight: Tensor, found: KernelMap) -> tuple[Tensor, Tensor]:
+    """Room for the gathered rows of the longest part, and for the products of the fullest block."""
+    longest = max((len(part.inputs) for block in found.blocks for part in block.parts), default=0)
+    fullest = max((len(block.order) for block in found.blocks), default=0)
+    sums = torch.promote_types(features.dtype, torch.float32)
+    return features.new_empty(longest, features.shape[1]), features.new_empty(fullest, weight.shape[2], dtype=sums)
+
+
+def _product(left: Tensor, right: Tensor, out: Tensor) -> None:
+    if out.dtype == left.dtype:
+        torch.mm(left, right, out=out)
+    else:  # of half precision
+        out.copy_(left @ right)
+
+
+def _add_product(left: Tensor, right: Tensor, out: Tensor) -> None:
+    if out.dtype == left.dtype:
+        out.addmm_(left, right)
+    else:
+        out += left @ right
+
+
+def _sum(block: Block, products: Tensor, out: Tensor) -> None:
+    """Add to each output of a block the products that belong to it."""
+    if len(block.order):
+        out[block.begin : block.end] += F.embedding_bag(
+            block.order, products[: len(block.order)], block.starts, mode="sum"
+        )

@@ -27,7 +27,7 @@ def spconv_conv(features: Tensor, weight: Tensor, found: KernelMap) -> Tensor:
             "sparse convolution through spconv: the package is not installed; pip install spconv-cu126, or take the path "
             "torch"
         ) from error
-    if not len(found.inputs):  # spconv takes no empty tensors
+    if not found.pairs:  # spconv takes no empty tensors
         from mm3d.ops.sparse_conv import gather_conv
 
         return gather_conv(features, weight, found, "torch")
@@ -43,7 +43,7 @@ def indice_pairs(found: KernelMap) -> tuple[Tensor, Tensor]:
 
     Of a submanifold map spconv reads the first half of the offsets and takes the others as their mirror images.
     """
-    device, volume = found.inputs.device, len(found.counts)
+    device, volume = found.device, len(found.counts)
     counts = torch.tensor(found.counts, dtype=torch.int32, device=device)
     longest = max(*found.counts, found.output_count if found.identity is not None else 1)
     pairs = torch.full((2, volume, longest), -1, dtype=torch.int32, device=device)

@@ -69,12 +69,12 @@ def _outer(features: Tensor, gradient: Tensor, found: KernelMap) -> Tensor:
     features, gradient = features.contiguous(), gradient.contiguous()
     volume, inputs, outputs = len(found.counts), features.shape[1], gradient.shape[1]
     parts = torch.zeros(SPLITS, volume, inputs, outputs, dtype=torch.float32, device=features.device)
-    if len(found.inputs):
+    if found.pairs:
         starts = torch.tensor([0, *found.counts], device=features.device).cumsum(0)
         wide_in, wide_out = _tile(inputs), _tile(outputs)
         grid = (volume * SPLITS, -(-inputs // wide_in), -(-outputs // wide_out))
         _kernels()[1][grid](
-            features, gradient, found.inputs, found.outputs, starts, parts, volume, inputs, outputs,
+            features, gradient, torch.cat(found.inputs), torch.cat(found.outputs), starts, parts, volume, inputs, outputs,
             SPLITS, PAIRS, wide_in, wide_out, _precision(features),
         )  # fmt: skip
     total = parts.sum(0)
