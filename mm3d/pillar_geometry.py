@@ -68,7 +68,8 @@ def surfaces(pillars: Pillars, divisions: Divisions) -> Surface:
     """
     moments = _moments(pillars, divisions)
     near = pillars.grid.neighbours((1, 3, 3)).map
-    around = moments.index_add(0, near.outputs, moments[near.inputs])  # the pillar itself is not among the pairs
+    pairs = torch.cat(near.outputs), torch.cat(near.inputs)  # the pillar itself is not among them
+    around = moments.index_add(0, pairs[0], moments[pairs[1]])
     own = pillars.centroids.double()
     count, first, second = around[:, 0, None, None], around[:, 1:4], around[:, 4:].view(-1, 3, 3)
     cross = first.unsqueeze(2) * own.unsqueeze(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -10,8 +11,12 @@ import torch
 from core.cli.recipes import all_recipes, build_recipe, find_recipe
 from mm3d.commands.pretrain import RECIPES
 from mm3d.config import FinetuneRecipe, PointMAERecipe
+from mm3d.config_pillars import GeoMAERecipe, HessVoxelMAERecipe
+from mm3d.config_voxels import VoxelMAERecipe
+from mm3d.models.geomae import GeoMAE
 from mm3d.models.point_mae import PointMAE
 from mm3d.models.voxel_mae import VoxelMAE
+from mm3d.models.voxel_mae_hess import HessVoxelMAE
 from mmbio.config import RECIPES as BIO_RECIPES
 from mmbio.config import SequenceFinetuneRecipe
 from mmbio.models import new_model as new_bio_model
@@ -20,6 +25,12 @@ from mmgraph.config import GraphFinetuneRecipe
 from mmgraph.models import new_model
 
 NAMES = [recipe.name for recipe in all_recipes("mm3d")]
+KINDS: dict[type, Callable[..., torch.nn.Module]] = {
+    PointMAERecipe: PointMAE,
+    VoxelMAERecipe: VoxelMAE,
+    HessVoxelMAERecipe: HessVoxelMAE,
+    GeoMAERecipe: GeoMAE,
+}
 GRAPHS = [recipe.name for recipe in all_recipes("mmgraph")]
 BIOLOGY = [recipe.name for recipe in all_recipes("mmbio")]
 
@@ -37,9 +48,8 @@ def test_recipe(name: str) -> None:
     assert dataclasses.is_dataclass(made)
     if isinstance(made, FinetuneRecipe):
         return
-    kind = PointMAE if isinstance(made, PointMAERecipe) else VoxelMAE
     with torch.device("meta"):
-        count = sum(p.numel() for p in kind(made.model).parameters())
+        count = sum(p.numel() for p in KINDS[type(made)](made.model).parameters())
     assert recipe.parameters.replace(",", "") == str(count)
 
 

@@ -31,7 +31,6 @@ RECIPE = {
     "run": {"accelerator": "cpu", "log_steps": 1},
 }
 SYSTEMS = {"voxel_mae_hess": HessVoxelMAE, "geomae": GeoMAE}
-PUBLISHED = ("voxel_mae_hess", "geomae", "voxel_mae_hess_small", "geomae_small")
 
 
 @pytest.fixture(scope="module")
@@ -53,15 +52,6 @@ def trained(request: pytest.FixtureRequest, sweeps: Path, tmp_path_factory: pyte
     said = command("pretrain", recipe, "--out", folder / "run")
     assert said.status == 0, said.err
     return folder / "run"
-
-
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_recipes_have_as_many_parameters_as_they_say(name: str) -> None:
-    recipe = find_recipe("mm3d", name)
-    made = build_recipe(recipe, RECIPES[recipe.values["system"]])
-    with torch.device("meta"):
-        model = SYSTEMS[recipe.values["system"]](made.model)
-    assert recipe.parameters.replace(",", "") == str(sum(p.numel() for p in model.parameters()))
 
 
 def test_recipes_are_the_defaults() -> None:
