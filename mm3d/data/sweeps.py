@@ -20,6 +20,12 @@ from mm3d.data.sweep_files import CLOUD_SUFFIXES, frame_names, read_frame, read_
 from mm3d.ops.voxelize import Voxelized, voxelize
 
 
+SWEEP_LAYOUTS = {
+    "street": "LiDAR sweeps that are generated, for voxel_mae; needs no path",
+    "SWEEPS": "for voxel_mae, without a word before it: KITTI, SemanticKITTI, nuScenes, a folder of sweeps, or an .npz",
+}
+
+
 @dataclass(frozen=True)
 class Sweeps:
     """Names of M sweeps, and functions that read them, each giving (N, 4) float32: x, y, z, intensity."""
