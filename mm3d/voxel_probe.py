@@ -21,11 +21,15 @@ SECTORS, SPLIT_BY_SWEEP, MOST = 12, 4, 20_000
 
 
 class VoxelSet(NamedTuple):
-    """Sweeps as batches of one, the class of every voxel (-1 for none), and which voxels are held out."""
+    """Sweeps as batches of one, the class of every voxel (-1 for none), and which voxels are held out.
+
+    ``training`` are the sweeps themselves with the classes of held-out points taken away.
+    """
 
     batches: list[VoxelBatch]
     labels: list[np.ndarray]
     held_out: list[np.ndarray]
+    training: list[LabelledSweep]
 
     def joined(self, held_out: bool) -> np.ndarray:
         """Labels of the labelled voxels of one part."""
@@ -53,7 +57,7 @@ def voxel_set(sweeps: Sequence[LabelledSweep], config: SweepsConfig, model: Voxe
     Raises:
         UserError: no labelled voxel to train on, or none to score.
     """
-    grid, batches, labels, held = model.config.encoder.grid, [], [], []
+    grid, batches, labels, held, training = model.config.encoder.grid, [], [], [], []
     for number, sweep in enumerate(sweeps):
         points = torch.from_numpy(np.array(sweep.points))
         made = in_grid(points, config, grid)
@@ -66,7 +70,9 @@ def voxel_set(sweeps: Sequence[LabelledSweep], config: SweepsConfig, model: Voxe
         else:
             azimuth = torch.atan2(made.features[:, 1], made.features[:, 0]).numpy()
             held.append(np.floor((azimuth + np.pi) / (2 * np.pi) * SECTORS) % 4 == 3)
-    found = VoxelSet(batches, labels, held)
+        of_points = np.append(held[-1], True)[made.voxel_of.numpy()]  # points of no voxel are not trained on
+        training.append(sweep._replace(labels=np.where(of_points, -1, sweep.labels)))
+    found = VoxelSet(batches, labels, held, training)
     for part, name in ((False, "to train on"), (True, "to score")):
         if len(np.unique(found.joined(part))) < (1 if part else 2):
             raise UserError(f"{sweeps[0].name}: no labelled voxels {name} in the range of the model")

@@ -12,12 +12,6 @@ def main(words: list[str]) -> None:
 
 def _layouts() -> list[tuple[str, str]]:
     from mm3d.data.sources import LAYOUTS
+    from mm3d.data.sweeps import SWEEP_LAYOUTS
 
-    sweeps = [
-        ("street", "LiDAR sweeps that are generated (voxel_mae); needs no path"),
-        (
-            "path of sweeps",
-            "KITTI, SemanticKITTI, nuScenes or any folder of .bin, .pcd, .ply, .npy sweeps, or an .npz (voxel_mae)",
-        ),
-    ]
-    return [(name, text) for name, (_, text) in LAYOUTS.items()] + sweeps
+    return [*((name, text) for name, (_, text) in LAYOUTS.items()), *SWEEP_LAYOUTS.items()]

@@ -19,6 +19,11 @@ from mm3d.data.street import SWEEPS, street_sweep
 from mm3d.data.sweep_files import CLOUD_SUFFIXES, frame_names, read_frame, read_sweep
 from mm3d.ops.voxelize import Voxelized, voxelize
 
+SWEEP_LAYOUTS = {
+    "street": "LiDAR sweeps that are generated, for voxel_mae; needs no path",
+    "SWEEPS": "for voxel_mae, without a word before it: KITTI, SemanticKITTI, nuScenes, a folder of sweeps, or an .npz",
+}
+
 
 @dataclass(frozen=True)
 class Sweeps:
