@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,7 +15,8 @@ class PostNormBlock(nn.Module):
     """norm(x + attention(x)), then norm(x + mlp(x)), each branch under dropout.
 
     Args:
-        attention: module called as ``attention(x, offsets)``, such as :class:`core.attention.Attention`.
+        attention: module called as ``attention(x, offsets)``, such as :class:`core.attention.Attention`. What it takes as
+            offsets is its own affair: windows, say.
         dim: width C.
         hidden: width of the MLP.
         eps: of both layer norms.
@@ -34,7 +35,7 @@ class PostNormBlock(nn.Module):
         self.norm2 = nn.LayerNorm(dim, eps=eps)
         self.dropout = dropout
 
-    def forward(self, x: Tensor, offsets: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, offsets: Any = None) -> Tensor:
         x = self.norm1(x + F.dropout(self.attn(x, offsets), self.dropout, self.training))
         return self.norm2(x + F.dropout(self.mlp(x), self.dropout, self.training))
 

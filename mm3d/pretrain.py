@@ -11,6 +11,8 @@ from core.errors import UserError
 from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
 from mm3d.config import PointBERTRecipe, PointMAERecipe
+from mm3d.config_pillars import GeoMAERecipe, HessVoxelMAERecipe
+from mm3d.config_voxels import VoxelMAERecipe
 from mm3d.data.clouds import PointClouds
 from mm3d.data.samples import UnlabelledPoints
 from mm3d.data.sources import load
@@ -19,15 +21,18 @@ from mm3d.models import load_model
 from mm3d.models.point_bert import PointBERT
 from mm3d.models.point_dvae import PointDVAE
 from mm3d.models.point_mae import PointMAE
+from mm3d.pretrain_pillars import pretrain_pillars
+from mm3d.pretrain_voxels import pretrain_voxels
 from mm3d.report import write_report
 
 System = tuple[Any, Callable[[int], None] | None]
 """A model, and what is called after each of its steps."""
 
 
-def pretrain(
-    recipe: PointMAERecipe | PointBERTRecipe, out: str | Path, resume: bool = False, header: str = ""
-) -> Outcome:
+Recipe = PointMAERecipe | PointBERTRecipe | VoxelMAERecipe | HessVoxelMAERecipe | GeoMAERecipe
+
+
+def pretrain(recipe: Recipe, out: str | Path, resume: bool = False, header: str = "") -> Outcome:
     """Train a system by its recipe and leave a run folder.
 
     Args:
@@ -39,6 +44,10 @@ def pretrain(
     Raises:
         UserError: bad data or settings, a tokenizer that is not there, or a folder that holds another run.
     """
+    if isinstance(recipe, VoxelMAERecipe):  # sweeps are other data than clouds
+        return pretrain_voxels(recipe, out, resume, header)
+    if isinstance(recipe, HessVoxelMAERecipe | GeoMAERecipe):
+        return pretrain_pillars(recipe, out, resume, header)
     if isinstance(recipe, PointBERTRecipe):
         recipe, tokenizer = with_tokenizer(recipe)
         return _pretrain(recipe, lambda: new_point_bert(recipe, tokenizer), out, resume, header)

@@ -23,6 +23,7 @@ OPERATORS = (
     ("ball_query", "torch", "torch"),
     ("chamfer", "torch, analytic backward", "torch, analytic backward"),
     ("earth_mover_distance", "scipy, exact", "scipy on the CPU, exact"),
+    ("sparse convolution", "torch, analytic backward", "torch; MM_BEYOND_SPARSE_CONV=spconv or triton takes these"),
 )
 
 

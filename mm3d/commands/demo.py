@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Literal
 
 from core.errors import Interrupted, UserError
 
 
-def demo(out: str = "runs/demo", seed: int = 0) -> None:
+def demo(out: str = "runs/demo", seed: int = 0, recipe: Literal["point_mae", "voxel_mae"] = "point_mae") -> None:
     """Pretrain a small Point-MAE on built-in furniture, probe it, fine-tune it, reconstruct, and write one report.
+
+    With --recipe voxel_mae: a small Voxel-MAE on generated LiDAR sweeps, and what its features say of voxels.
 
     Args:
         out: folder for everything it makes; what an earlier demo left there is continued.
         seed: of weights, order, masks and splits.
+        recipe: the system.
     """
     if seed < 0:
         raise UserError(f"--seed {seed}: expected at least 0")
     try:
-        _demo(Path(out), seed)
+        if recipe == "voxel_mae":
+            from mm3d.commands.demo_voxels import demo_voxels
+
+            demo_voxels(Path(out) / recipe, seed)
+        else:
+            _demo(Path(out), seed)
     except Interrupted as stopped:
-        raise Interrupted(f"{stopped}. Go on with: mm3d demo --out {out} --seed {seed}") from stopped
+        other = "" if recipe == "point_mae" else f" --recipe {recipe}"
+        raise Interrupted(f"{stopped}. Go on with: mm3d demo --out {out} --seed {seed}{other}") from stopped
 
 
 def _demo(base: Path, seed: int) -> None:

@@ -30,6 +30,17 @@ def main(words: list[str]) -> None:
         "--device", default="auto", help="where features are computed; auto takes a GPU where there is one"
     )
     options = parser.parse_args(words)
+    from mm3d.pillar_features import takes_pillars
+    from mm3d.sweep_features import takes_sweeps
+
+    if takes_pillars(options.run):
+        from mm3d.commands.pillars import embed_pillars
+
+        return embed_pillars(options)
+    if takes_sweeps(options.run):
+        from mm3d.commands.voxels import embed_sweeps
+
+        return embed_sweeps(options)
     from mm3d.features import encode_clouds, load_encoder_on, points_config_of
 
     if not Path(options.out).resolve().parent.is_dir():

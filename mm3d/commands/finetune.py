@@ -31,6 +31,13 @@ def main(words: list[str]) -> None:
         if words[:1] not in (["-h"], ["--help"]):
             raise UserError("usage: mm3d finetune RUN [--recipe NAME] [--data ...] [--key value ...]")
         words = ["RUN", *words]
+    from mm3d.sweep_features import takes_sweeps
+
+    if words[0] != "RUN" and takes_sweeps(words[0]):
+        from core.cli.options import call
+        from mm3d.commands.voxels import finetune_sweeps
+
+        return call(finetune_sweeps, "mm3d finetune", words)
     name = next((b for a, b in itertools.pairwise(words) if a == "--recipe"), "finetune")
     name = next((w.split("=", 1)[1] for w in words if w.startswith("--recipe=")), name)
     recipe = find_recipe("mm3d", name)

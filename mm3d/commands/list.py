@@ -12,5 +12,6 @@ def main(words: list[str]) -> None:
 
 def _layouts() -> list[tuple[str, str]]:
     from mm3d.data.sources import LAYOUTS
+    from mm3d.data.sweeps import SWEEP_LAYOUTS
 
-    return [(name, text) for name, (_, text) in LAYOUTS.items()]
+    return [*((name, text) for name, (_, text) in LAYOUTS.items()), *SWEEP_LAYOUTS.items()]

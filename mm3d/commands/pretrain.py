@@ -7,8 +7,16 @@ from typing import Any
 
 from core.cli.training import training_command
 from mm3d.config import PointBERTRecipe, PointMAERecipe
+from mm3d.config_pillars import GeoMAERecipe, HessVoxelMAERecipe
+from mm3d.config_voxels import VoxelMAERecipe
 
-RECIPES = {"point_bert": PointBERTRecipe, "point_mae": PointMAERecipe}
+RECIPES = {
+    "point_mae": PointMAERecipe,
+    "point_bert": PointBERTRecipe,
+    "voxel_mae": VoxelMAERecipe,
+    "voxel_mae_hess": HessVoxelMAERecipe,
+    "geomae": GeoMAERecipe,
+}
 
 
 def main(words: list[str]) -> None:

@@ -34,11 +34,21 @@ def probe(
         out: JSON file for the results; RUN/probe.json where none is given.
     """
     from mm3d.features import probe_model
+    from mm3d.pillar_features import takes_pillars
+    from mm3d.sweep_features import takes_sweeps
 
     if seeds < 1:
         raise UserError(f"--seeds {seeds}: expected at least 1")
     if out is not None and not Path(out).resolve().parent.is_dir():
         raise UserError(f"--out {out}: its folder does not exist")
+    if takes_pillars(run):
+        raise UserError(
+            f"{run}: models on pillars are not probed here; `mm3d embed` gives the features of whole sweeps"
+        )
+    if takes_sweeps(run):
+        from mm3d.commands.voxels import probe_sweeps
+
+        return probe_sweeps(run, "street" if data == "furniture" else data, seeds, out)
     report = probe_model(run, data, methods, seeds, controls, on_error, device)
     rows = report.rows()
     print(f"{data}: accuracy on {report.test_size} test clouds, {seeds} seeds")

@@ -25,6 +25,17 @@ def main(words: list[str]) -> None:
         "--on_error", default="stop", choices=["stop", "skip"], help="what a file that cannot be used does"
     )
     options = parser.parse_args(words)
+    from mm3d.pillar_features import takes_pillars
+    from mm3d.sweep_features import takes_sweeps
+
+    if takes_pillars(options.run):
+        from mm3d.commands.pillars import reconstruct_pillars
+
+        return reconstruct_pillars(options)
+    if takes_sweeps(options.run):
+        from mm3d.commands.voxels import reconstruct_sweeps
+
+        return reconstruct_sweeps(options)
     from mm3d.commands.embed import input_files, read_clouds
     from mm3d.data.samples import evaluation_batch
     from mm3d.features import points_config_of

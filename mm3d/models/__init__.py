@@ -9,14 +9,17 @@ from core.saving import load_one_of
 
 
 def classes() -> tuple[type, ...]:
-    """All models of mm3d."""
+    """All models of mm3d; each has a configuration of its own kind."""
+    from mm3d.models.geomae import GeoMAE
     from mm3d.models.part_segmenter import PartSegmenter
     from mm3d.models.point_bert import PointBERT
     from mm3d.models.point_classifier import PointClassifier
     from mm3d.models.point_dvae import PointDVAE
     from mm3d.models.point_mae import PointMAE
+    from mm3d.models.voxel_mae import VoxelMAE
+    from mm3d.models.voxel_mae_hess import HessVoxelMAE
 
-    return PointMAE, PointBERT, PointDVAE, PointClassifier, PartSegmenter
+    return PointMAE, PointBERT, PointDVAE, PointClassifier, PartSegmenter, VoxelMAE, HessVoxelMAE, GeoMAE
 
 
 def new_model(config: Any) -> Any:

@@ -75,9 +75,10 @@ def test_list_chooses_by_glob(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_list_of_layouts(capsys: pytest.CaptureFixture[str]) -> None:
     from mm3d.data.sources import LAYOUTS
+    from mm3d.data.sweeps import SWEEP_LAYOUTS
 
     mm3d.commands.list.main(["--data"])
-    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()[2:] if line} == set(LAYOUTS)
+    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()[2:] if line} == {*LAYOUTS, *SWEEP_LAYOUTS}
     mm3d.commands.list.main(["--data", "zzz"])
     assert capsys.readouterr().out == "no layout matches 'zzz'\n"
 
