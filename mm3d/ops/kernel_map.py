@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 Triple = tuple[int, int, int]
-BLOCK_CPU, BLOCK_GPU = 16_384, 262_144  # outputs of a block
+BLOCK_CPU, BLOCK_GPU = 8192, 262_144  # outputs of a block
 
 
 class Kernel(NamedTuple):
