@@ -19,7 +19,7 @@ from torch import Tensor
 
 from benchmarks.timing import all_threads, environment
 from core.random import generator
-from mm3d.ops.sparse_conv import from_spconv, submanifold_conv
+from mm3d.ops.sparse_conv import from_spconv, strided_conv, submanifold_conv
 from mm3d.ops.voxel_grid import SparseVoxels, VoxelGrid
 
 CHANNELS = 32
@@ -57,16 +57,17 @@ class Convolutions:
 
     def ours(self, backward: bool, fresh: bool) -> Tensor:
         grid = VoxelGrid(self.indices, self.shape, 1, check=False) if fresh else self.grid
-        return self._done(submanifold_conv(SparseVoxels(self.features, grid), self.weight).features, backward)
+        return _stepped(submanifold_conv(SparseVoxels(self.features, grid), self.weight).features, backward)
 
     def theirs(self, backward: bool, fresh: bool) -> Tensor:
         given = self._tensor() if fresh else self.cached.replace_feature(self.features)
-        return self._done(self.layer(given).features, backward)
+        return _stepped(self.layer(given).features, backward)
 
-    def _done(self, out: Tensor, backward: bool) -> Tensor:
-        if backward:
-            out.backward(torch.ones_like(out))
-        return out
+
+def _stepped(out: Tensor, backward: bool) -> Tensor:
+    if backward:
+        out.backward(torch.ones_like(out))
+    return out
 
 
 def cpu_ms(functions: list[Callable[[], object]], repeats: int) -> list[tuple[float, float]]:
@@ -117,6 +118,36 @@ def against_spconv(version: str, repeats: int) -> list[dict[str, Any]]:
     return rows
 
 
+def strided_against_spconv(version: str, repeats: int) -> list[dict[str, Any]]:
+    """A strided convolution to twice the channels, maps made anew: spconv does not keep those of strided ones."""
+    import spconv.pytorch as spconv
+
+    torch.set_num_threads(1)
+    indices, shape = shells(20_000)
+    features = torch.randn(len(indices), CHANNELS, generator=generator(1)).requires_grad_()
+    kept = 0.1 * torch.randn(2 * CHANNELS, 3, 3, 3, CHANNELS, generator=generator(2))
+    weight = from_spconv(kept).requires_grad_()
+    layer = spconv.SparseConv3d(CHANNELS, 2 * CHANNELS, 3, stride=2, padding=1, bias=False)
+    layer.weight.data.copy_(kept)
+
+    def ours(backward: bool) -> Tensor:
+        grid = VoxelGrid(indices, shape, 1, check=False)
+        return _stepped(strided_conv(SparseVoxels(features, grid), weight, (2, 2, 2), (1, 1, 1)).features, backward)
+
+    def theirs(backward: bool) -> Tensor:
+        return _stepped(layer(spconv.SparseConvTensor(features, indices.int(), list(shape), 1)).features, backward)
+
+    rows = []
+    torch.testing.assert_close(ours(False).sum(0), theirs(False).sum(0), rtol=1e-3, atol=1e-2)  # in another order
+    for backward in (False, True):
+        mine, peer = cpu_ms([lambda b=backward: ours(b), lambda b=backward: theirs(b)], repeats)
+        name = f"strided, {'forward + backward' if backward else 'forward'}, maps made anew"
+        row = {"name": name, "voxels": len(indices), "channels": CHANNELS, "threads": 1, "peer": version}
+        rows.append(row | {"ours_cpu_ms": mine, "spconv_cpu_ms": peer, "ratio": peer[0] / mine[0]})
+        print(f"{name:<44} ours {mine[0]:7.2f}  spconv {peer[0]:7.2f}  ratio {peer[0] / mine[0]:.2f}", flush=True)
+    return rows
+
+
 def growth(largest: int) -> list[dict[str, Any]]:
     """Cost a voxel as the scene grows: linear where it stays the same. 16 channels, so that 2M voxels fit in memory."""
     torch.set_num_threads(1)
@@ -156,7 +187,9 @@ def main() -> None:
     version = patched_spconv()
     if version is None:
         print("spconv is not installed: no peer")
-    rows = [] if version is None else against_spconv(version, arguments.repeats)
+    rows = []
+    if version is not None:
+        rows = against_spconv(version, arguments.repeats) + strided_against_spconv(version, arguments.repeats)
     grown = growth(arguments.largest)
     if arguments.json:
         said = {"benchmark": "sparse_conv", **environment(), "rows": rows, "growth": grown}

@@ -91,4 +91,9 @@ def _frames(path: Path) -> list[LabelledSweep]:
 
 def _of_folder(file: Path, config: SweepsConfig) -> LabelledSweep:
     points = read_sweep(file, config.columns)
-    return LabelledSweep(str(file), points, benchmark_classes(read_labels(label_file(file), len(points))))
+    count = file.stat().st_size // (4 * (config.columns or 4)) if file.suffix == ".bin" else len(points)
+    if count != len(points):
+        raise UserError(
+            f"{file}: {count - len(points)} of {count} points are not finite, so labels cannot be told apart"
+        )
+    return LabelledSweep(str(file), points, benchmark_classes(read_labels(label_file(file), count)))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 Triple = tuple[int, int, int]
-BLOCK_CPU, BLOCK_GPU = 16_384, 262_144  # outputs of a block
+BLOCK_CPU, BLOCK_GPU = 8192, 262_144  # outputs of a block
 
 
 class Kernel(NamedTuple):
@@ -85,12 +85,13 @@ class KernelMap:
         device, size = self.device, BLOCK_CPU if self.device.type == "cpu" else BLOCK_GPU
         begins = list(range(0, self.output_count, size))
         edges = torch.tensor([*begins, self.output_count], device=device)
-        pairs = [(k, rows, to, torch.searchsorted(to, edges).tolist()) for k, rows, to in self.pairs]
+        cuts = [torch.searchsorted(to, edges) for _, _, to in self.pairs]
+        pairs = list(zip(self.pairs, torch.stack(cuts).tolist() if cuts else [], strict=True))  # one wait for a GPU
         found = []
         for number, begin in enumerate(begins):
             parts, at, end = [], 0, min(begin + size, self.output_count)
-            for k, rows, to, cuts in pairs:
-                here = slice(cuts[number], cuts[number + 1])
+            for (k, rows, to), bounds in pairs:
+                here = slice(bounds[number], bounds[number + 1])
                 if here.start < here.stop:
                     parts.append(Part(k, rows[here], to[here], at))
                     at += here.stop - here.start

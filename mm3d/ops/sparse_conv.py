@@ -170,10 +170,11 @@ class _GatherConv(torch.autograd.Function):
 
 def _multiply(features: Tensor, weight: Tensor, found: KernelMap) -> Tensor:
     out, (gathered, products) = _start(features, weight, found), _buffers(features, weight, found)
+    matrices = weight.unbind()
     for block in found.blocks:
         for offset, rows, _, at in block.parts:
             part = torch.index_select(features, 0, rows, out=gathered[: len(rows)])
-            _product(part, weight[offset], products[at : at + len(rows)])
+            _product(part, matrices[offset], products[at : at + len(rows)])
         _sum(block, products, out)
     return out.to(features.dtype)
 
@@ -193,16 +194,16 @@ def _both(features: Tensor, gradient: Tensor, weight: Tensor, found: KernelMap) 
     turned, back = weight.transpose(1, 2), found.swapped
     to_features, (taken, products) = _start(gradient, turned, back), _buffers(gradient, turned, back)
     to_weight = torch.zeros_like(weight, dtype=to_features.dtype)
-    given = features.new_empty(len(taken), features.shape[1])
+    given, matrices, gradients = features.new_empty(len(taken), features.shape[1]), turned.unbind(), to_weight.unbind()
     for block in back.blocks:
         for offset, to, rows, at in block.parts:
             b = torch.index_select(gradient, 0, to, out=taken[: len(rows)])
             a = torch.index_select(features, 0, rows, out=given[: len(rows)])
-            _add_product(a.t(), b, to_weight[offset])
-            _product(b, turned[offset], products[at : at + len(rows)])
+            _add_product(a.t(), b, gradients[offset])
+            _product(b, matrices[offset], products[at : at + len(rows)])
         _sum(block, products, to_features)
     if found.identity is not None:
-        _add_product(features.t(), gradient, to_weight[found.identity])
+        _add_product(features.t(), gradient, gradients[found.identity])
     return to_features.to(features.dtype), to_weight.to(weight.dtype)
 
 
