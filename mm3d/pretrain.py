@@ -11,8 +11,8 @@ from core.errors import UserError
 from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
 from mm3d.config import PointBERTRecipe, PointMAERecipe
-from mm3d.config_pillars import GeoMAERecipe, HessVoxelMAERecipe
-from mm3d.config_voxels import VoxelMAERecipe
+from mm3d.config.pillars import GeoMAERecipe, HessVoxelMAERecipe
+from mm3d.config.voxels import VoxelMAERecipe
 from mm3d.data.clouds import PointClouds
 from mm3d.data.samples import UnlabelledPoints
 from mm3d.data.sources import load
@@ -21,9 +21,9 @@ from mm3d.models import load_model
 from mm3d.models.point_bert import PointBERT
 from mm3d.models.point_dvae import PointDVAE
 from mm3d.models.point_mae import PointMAE
-from mm3d.pretrain_pillars import pretrain_pillars
-from mm3d.pretrain_voxels import pretrain_voxels
+from mm3d.pillars.pretrain import pretrain_pillars
 from mm3d.report import write_report
+from mm3d.voxels.pretrain import pretrain_voxels
 
 System = tuple[Any, Callable[[int], None] | None]
 """A model, and what is called after each of its steps."""

@@ -26,7 +26,7 @@ def convert(checkpoint: str, out: str, heads: int = 6, groups: int = 64, group_s
     from mm3d.models import new_model, point_bert_official, point_mae_official
     from mm3d.models.official import state_dict_of
     from mm3d.models.pillar_official import is_geomae, is_hess
-    from mm3d.pillar_features import takes_pillars
+    from mm3d.pillars.features import takes_pillars
 
     if Path(checkpoint).is_dir():
         if takes_pillars(checkpoint):

@@ -11,14 +11,14 @@ def demo_voxels(base: Path, seed: int) -> None:
     from core.cli.recipes import build_recipe, find_recipe
     from core.reporting.tables import Table
     from core.training.run import RunFolder
-    from mm3d.config_voxels import VoxelMAERecipe
+    from mm3d.config.voxels import VoxelMAERecipe
     from mm3d.data.semantic_kitti import labelled_sweeps
     from mm3d.data.sweep_samples import SweepSamples
     from mm3d.data.sweeps import find_sweeps
     from mm3d.models.voxel_mae import VoxelMAE
-    from mm3d.pretrain_voxels import pretrain_voxels
-    from mm3d.voxel_probe import probe_voxels, voxel_set
-    from mm3d.voxel_report import write_voxel_report
+    from mm3d.voxels.pretrain import pretrain_voxels
+    from mm3d.voxels.probe import probe_voxels, voxel_set
+    from mm3d.voxels.report import write_voxel_report
 
     begin = time.monotonic()
 

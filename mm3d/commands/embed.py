@@ -30,8 +30,8 @@ def main(words: list[str]) -> None:
         "--device", default="auto", help="where features are computed; auto takes a GPU where there is one"
     )
     options = parser.parse_args(words)
-    from mm3d.pillar_features import takes_pillars
-    from mm3d.sweep_features import takes_sweeps
+    from mm3d.pillars.features import takes_pillars
+    from mm3d.voxels.features import takes_sweeps
 
     if takes_pillars(options.run):
         from mm3d.commands.pillars import embed_pillars

@@ -31,7 +31,7 @@ def main(words: list[str]) -> None:
         if words[:1] not in (["-h"], ["--help"]):
             raise UserError("usage: mm3d finetune RUN [--recipe NAME] [--data ...] [--key value ...]")
         words = ["RUN", *words]
-    from mm3d.sweep_features import takes_sweeps
+    from mm3d.voxels.features import takes_sweeps
 
     if words[0] != "RUN" and takes_sweeps(words[0]):
         from core.cli.options import call

@@ -21,7 +21,7 @@ def embed_pillars(options: Namespace) -> None:
     """`mm3d embed` of a model on pillars: an npz with ``features`` (M, F) and ``files`` (M,)."""
     from core.devices import move_to
     from mm3d.models import load_model
-    from mm3d.pillar_features import encode_sweeps, pillars_config_of, samples_of
+    from mm3d.pillars.features import encode_sweeps, pillars_config_of, samples_of
 
     if not Path(options.out).resolve().parent.is_dir():
         raise UserError(f"--out {options.out}: its folder does not exist")
@@ -43,9 +43,9 @@ def embed_pillars(options: Namespace) -> None:
 def reconstruct_pillars(options: Namespace) -> None:
     """`mm3d reconstruct` of a model on pillars: OUT.png from above, OUT.html to turn."""
     from mm3d.models import load_model
-    from mm3d.pillar_features import pillars_config_of, samples_of
-    from mm3d.pillar_pictures import pillars_page, plot_pillars
-    from mm3d.pillar_report import nearness_table, pillar_pictures
+    from mm3d.pillars.features import pillars_config_of, samples_of
+    from mm3d.pillars.pictures import pillars_page, plot_pillars
+    from mm3d.pillars.report import nearness_table, pillar_pictures
 
     model = load_model(options.run)
     if options.mask_ratio is not None:
@@ -73,7 +73,7 @@ def convert_pillars(checkpoint: str, state: dict[str, Tensor], out: str) -> None
         UserError: weights of another network.
     """
     from core.saving import load_strictly
-    from mm3d.config_pillars import GeoMAEConfig
+    from mm3d.config.pillars import GeoMAEConfig
     from mm3d.models.geomae import GeoMAE
     from mm3d.models.pillar_official import config_of, from_official
     from mm3d.models.voxel_mae_hess import HessVoxelMAE

@@ -7,8 +7,8 @@ from typing import Any
 
 from core.cli.training import training_command
 from mm3d.config import PointBERTRecipe, PointMAERecipe
-from mm3d.config_pillars import GeoMAERecipe, HessVoxelMAERecipe
-from mm3d.config_voxels import VoxelMAERecipe
+from mm3d.config.pillars import GeoMAERecipe, HessVoxelMAERecipe
+from mm3d.config.voxels import VoxelMAERecipe
 
 RECIPES = {
     "point_mae": PointMAERecipe,

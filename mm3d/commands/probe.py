@@ -34,8 +34,8 @@ def probe(
         out: JSON file for the results; RUN/probe.json where none is given.
     """
     from mm3d.features import probe_model
-    from mm3d.pillar_features import takes_pillars
-    from mm3d.sweep_features import takes_sweeps
+    from mm3d.pillars.features import takes_pillars
+    from mm3d.voxels.features import takes_sweeps
 
     if seeds < 1:
         raise UserError(f"--seeds {seeds}: expected at least 1")

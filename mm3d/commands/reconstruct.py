@@ -25,8 +25,8 @@ def main(words: list[str]) -> None:
         "--on_error", default="stop", choices=["stop", "skip"], help="what a file that cannot be used does"
     )
     options = parser.parse_args(words)
-    from mm3d.pillar_features import takes_pillars
-    from mm3d.sweep_features import takes_sweeps
+    from mm3d.pillars.features import takes_pillars
+    from mm3d.voxels.features import takes_sweeps
 
     if takes_pillars(options.run):
         from mm3d.commands.pillars import reconstruct_pillars

@@ -17,7 +17,7 @@ def embed_sweeps(options: Namespace) -> None:
     """`mm3d embed` of a model on sweeps: an npz with ``features`` (M, F) and ``files`` (M,)."""
     from core.devices import move_to
     from mm3d.models import load_model
-    from mm3d.sweep_features import encode_sweeps, samples_of, sweeps_config_of
+    from mm3d.voxels.features import encode_sweeps, samples_of, sweeps_config_of
 
     if not Path(options.out).resolve().parent.is_dir():
         raise UserError(f"--out {options.out}: its folder does not exist")
@@ -40,9 +40,9 @@ def reconstruct_sweeps(options: Namespace) -> None:
     """`mm3d reconstruct` of a model on sweeps: OUT.png from above, OUT.html to turn."""
     from core.reporting.tables import Table
     from mm3d.models import load_model
-    from mm3d.sweep_features import samples_of, sweeps_config_of
-    from mm3d.voxel_pictures import hits, plot_sweeps, sweeps_page
-    from mm3d.voxel_report import pictures_of, ring_table
+    from mm3d.voxels.features import samples_of, sweeps_config_of
+    from mm3d.voxels.pictures import hits, plot_sweeps, sweeps_page
+    from mm3d.voxels.report import pictures_of, ring_table
 
     model = load_model(options.run)
     if options.mask_ratio is not None:
@@ -72,8 +72,8 @@ def probe_sweeps(run: str, data: str, seeds: int, out: str | None) -> None:
     from core.reporting.tables import Table
     from mm3d.data.semantic_kitti import labelled_sweeps
     from mm3d.models import load_model
-    from mm3d.sweep_features import sweeps_config_of
-    from mm3d.voxel_probe import SPLIT_BY_SWEEP, probe_voxels, voxel_set
+    from mm3d.voxels.features import sweeps_config_of
+    from mm3d.voxels.probe import SPLIT_BY_SWEEP, probe_voxels, voxel_set
 
     model, config = load_model(run), sweeps_config_of(run)
     sweeps, classes = labelled_sweeps(data, config)
@@ -107,9 +107,9 @@ def finetune_sweeps(run: str, data: str = "street", seeds: int = 2, steps: int =
     from core.reporting.tables import Table
     from mm3d.data.semantic_kitti import labelled_sweeps
     from mm3d.models import load_model
-    from mm3d.sweep_features import sweeps_config_of
-    from mm3d.voxel_finetune import finetune_voxels
-    from mm3d.voxel_probe import SPLIT_BY_SWEEP, voxel_set
+    from mm3d.voxels.features import sweeps_config_of
+    from mm3d.voxels.finetune import finetune_voxels
+    from mm3d.voxels.probe import SPLIT_BY_SWEEP, voxel_set
 
     for name, value in (("seeds", seeds), ("steps", steps)):
         if value < 1:
@@ -133,7 +133,7 @@ def convert_voxels(checkpoint: str, content: dict, out: str) -> None:
     """
     from core.cli.convert import empty_folder
     from core.saving import load_strictly
-    from mm3d.config_voxels import GridConfig
+    from mm3d.config.voxels import GridConfig
     from mm3d.models.voxel_mae import VoxelMAE
     from mm3d.models.voxel_mae_official import config_of, from_official, state_dict_of
 
@@ -155,7 +155,7 @@ def export_backbone(run: str, out: str) -> None:
 
     from mm3d.models import load_model
     from mm3d.models.voxel_mae_official import backbone_for_detectors
-    from mm3d.sweep_features import takes_sweeps
+    from mm3d.voxels.features import takes_sweeps
 
     if not takes_sweeps(run):
         raise UserError(f"{run}: no model on sweeps; only their backbones are exported")

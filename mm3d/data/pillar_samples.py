@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from core.errors import UserError
-from mm3d.config_pillars import PillarGridConfig
-from mm3d.config_voxels import SweepsConfig
+from mm3d.config.pillars import PillarGridConfig
+from mm3d.config.voxels import SweepsConfig
 from mm3d.data.sweep_samples import augmented
 from mm3d.data.sweeps import Sweeps
 from mm3d.layers.pillars import PillarBatch, PillarPoints, pillarize

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core.errors import UserError
-from mm3d.config_voxels import SweepsConfig
+from mm3d.config.voxels import SweepsConfig
 from mm3d.data.street import CLASSES, SWEEPS, street_sweep
 from mm3d.data.sweep_files import finite, frame_names, read_labels, read_sweep
 from mm3d.data.sweeps import sweep_files

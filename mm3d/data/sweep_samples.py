@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from core.errors import UserError
-from mm3d.config_voxels import GridConfig, SweepsConfig
+from mm3d.config.voxels import GridConfig, SweepsConfig
 from mm3d.data.sweeps import Sweeps, in_grid
 from mm3d.models.voxel_mae import VoxelBatch
 

@@ -13,7 +13,7 @@ import torch
 
 from core.config import did_you_mean
 from core.errors import UserError
-from mm3d.config_voxels import GridConfig, SweepsConfig
+from mm3d.config.voxels import GridConfig, SweepsConfig
 from mm3d.data.clouds import collect
 from mm3d.data.street import SWEEPS, street_sweep
 from mm3d.data.sweep_files import CLOUD_SUFFIXES, frame_names, read_frame, read_sweep

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from core.masking import Mask
-from mm3d.config_pillars import PillarEncoderConfig
+from mm3d.config.pillars import PillarEncoderConfig
 from mm3d.layers.pillar_encoder import PillarEncoder, SparseTransformer
 from mm3d.layers.pillars import Pillars, in_full
-from mm3d.pillar_masks import PillarMask
+from mm3d.pillars.masks import PillarMask
 
 
 class PillarLatent(NamedTuple):

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from core.batchnorm import BatchNorm
 from core.masking import Mask
 from core.post_norm import PostNormBlock
-from mm3d.config_pillars import PillarEncoderConfig
+from mm3d.config.pillars import PillarEncoderConfig
 from mm3d.layers.pillars import Pillars, in_full
 from mm3d.layers.windows import WindowAttention, regions
 

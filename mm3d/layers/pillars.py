@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mm3d.config_pillars import PillarGridConfig
+from mm3d.config.pillars import PillarGridConfig
 from mm3d.ops.voxel_grid import VoxelGrid
 from mm3d.ops.voxelize import voxel_centers, voxelize
 

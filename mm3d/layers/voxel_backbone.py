@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from core.masking import Mask
-from mm3d.config_voxels import VoxelEncoderConfig
+from mm3d.config.voxels import VoxelEncoderConfig
 from mm3d.layers.sparse import ConvBlock, StridedConv, SubmanifoldConv
 from mm3d.ops.kernel_map import Triple, ravel
 from mm3d.ops.voxel_grid import SparseVoxels, VoxelGrid

@@ -14,12 +14,12 @@ from core.masked_model import MaskedModel, Objective
 from core.masking import Mask, random_mask_packed
 from core.random import Randomness
 from core.saving import Pretrained
-from mm3d.config_pillars import GeoMAEConfig
+from mm3d.config.pillars import GeoMAEConfig
 from mm3d.layers.pillar_decoder import HiddenHead, MaskedPillars
 from mm3d.layers.pillar_encoder import pooled
 from mm3d.layers.pillars import PillarBatch, Pillars
-from mm3d.pillar_geometry import Divisions, part_centroids, surfaces
-from mm3d.pillar_views import PillarReconstruction, reconstruction
+from mm3d.pillars.geometry import Divisions, part_centroids, surfaces
+from mm3d.pillars.views import PillarReconstruction, reconstruction
 
 WHOLE = (1, 1, 1)
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from core.errors import UserError
-from mm3d.config_pillars import GeoMAEConfig, HessVoxelMAEConfig, PillarEncoderConfig
+from mm3d.config.pillars import GeoMAEConfig, HessVoxelMAEConfig, PillarEncoderConfig
 
 _POINT = {"embed.point": "0.linear", "embed.point_norm": "0.norm", "embed.mix": "1.linear", "embed.mix_norm": "1.norm"}
 _LAYER = {

@@ -12,12 +12,12 @@ from core.masked_model import MaskedModel, Objective
 from core.masking import Mask
 from core.random import Randomness
 from core.saving import Pretrained
-from mm3d.config_voxels import VoxelMAEConfig
+from mm3d.config.voxels import VoxelMAEConfig
 from mm3d.layers.voxel_backbone import VoxelBackbone, pooled
 from mm3d.ops.kernel_map import unravel
 from mm3d.ops.voxel_grid import SparseVoxels, VoxelGrid
 from mm3d.ops.voxelize import voxel_centers
-from mm3d.range_masks import range_mask
+from mm3d.voxels.masks import range_mask
 
 
 class VoxelBatch(NamedTuple):

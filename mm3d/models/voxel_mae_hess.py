@@ -12,13 +12,13 @@ from core.masked_model import MaskedModel, Objective
 from core.masking import Mask
 from core.random import Randomness
 from core.saving import Pretrained
-from mm3d.config_pillars import HessVoxelMAEConfig
+from mm3d.config.pillars import HessVoxelMAEConfig
 from mm3d.layers.pillar_decoder import EmptyHead, HiddenHead, MaskedPillars
 from mm3d.layers.pillar_encoder import pooled
 from mm3d.layers.pillars import PillarBatch, Pillars
 from mm3d.ops.packed_chamfer import packed_chamfer
-from mm3d.pillar_masks import PillarMask, pillar_mask
-from mm3d.pillar_views import PillarReconstruction, reconstruction
+from mm3d.pillars.masks import PillarMask, pillar_mask
+from mm3d.pillars.views import PillarReconstruction, reconstruction
 
 EMPTY_PRIOR = 0.01
 """What the untrained network gives as the probability that a pillar is empty."""
@@ -117,7 +117,7 @@ def which_are_empty(pillars: Pillars, mask: Mask) -> Tensor:
     """1 for the empty pillars that the mask names, which come last, 0 for the others: (V + H + E,) float.
 
     Raises:
-        ValueError: a mask that names none at all; :func:`mm3d.pillar_masks.pillar_mask` draws those.
+        ValueError: a mask that names none at all; :func:`mm3d.pillars.masks.pillar_mask` draws those.
     """
     if not isinstance(mask, PillarMask):
         raise ValueError("this mask names no empty pillars; expected a PillarMask, as draw_mask gives it")

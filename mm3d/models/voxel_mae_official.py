@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from core.errors import UserError
-from mm3d.config_voxels import GridConfig, VoxelEncoderConfig, VoxelMAEConfig
+from mm3d.config.voxels import GridConfig, VoxelEncoderConfig, VoxelMAEConfig
 from mm3d.ops.sparse_conv import from_spconv, to_spconv
 
 PREFIX = "backbone_3d."

@@ -8,10 +8,10 @@ from tiny_pillars import GRID, batch
 from torch import Tensor
 
 from core.random import generator
-from mm3d.config_pillars import PillarGridConfig
+from mm3d.config.pillars import PillarGridConfig
 from mm3d.data.pillar_samples import pillar_batch
 from mm3d.layers.pillars import Pillars, pillarize
-from mm3d.pillar_geometry import part_centroids, surfaces
+from mm3d.pillars.geometry import part_centroids, surfaces
 
 MIDDLE = (2, 2, 4)
 

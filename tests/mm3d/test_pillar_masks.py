@@ -10,7 +10,7 @@ from tiny_pillars import GRID, batch
 
 from core.masking import count_hidden
 from core.random import generator
-from mm3d.pillar_masks import PillarMask, pillar_mask
+from mm3d.pillars.masks import PillarMask, pillar_mask
 
 
 @given(st.integers(0, 10_000), st.sampled_from([0.3, 0.7, 0.9]), st.sampled_from([0.0, 0.1, 0.5, 50.0]))

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from core.errors import UserError
-from mm3d.config_pillars import PillarGridConfig
-from mm3d.pillar_pictures import PillarPicture, pillars_page, plot_pillars, some
-from mm3d.pillar_report import nearness_table
+from mm3d.config.pillars import PillarGridConfig
+from mm3d.pillars.pictures import PillarPicture, pillars_page, plot_pillars, some
+from mm3d.pillars.report import nearness_table
 
 GRID = PillarGridConfig((-8.0, -6.0, -2.0), (8.0, 6.0, 2.0), (1.0, 1.0, 4.0))
 

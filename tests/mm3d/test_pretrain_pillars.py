@@ -14,7 +14,7 @@ from tiny_mm3d import command
 from core.cli.recipes import build_recipe, find_recipe
 from core.random import generator
 from mm3d.commands.pretrain import RECIPES
-from mm3d.config_pillars import GeoMAEConfig, HessVoxelMAEConfig, PillarGridConfig, whole_sweeps
+from mm3d.config.pillars import GeoMAEConfig, HessVoxelMAEConfig, PillarGridConfig, whole_sweeps
 from mm3d.data.pillar_samples import PillarSamples
 from mm3d.data.sweeps import find_sweeps
 from mm3d.layers.pillars import Pillars

@@ -8,15 +8,15 @@ import torch
 
 from core.errors import UserError
 from core.random import generator
-from mm3d.config_voxels import GridConfig, RangeMaskConfig, SweepsConfig, VoxelEncoderConfig, VoxelMAEConfig
+from mm3d.config.voxels import GridConfig, RangeMaskConfig, SweepsConfig, VoxelEncoderConfig, VoxelMAEConfig
 from mm3d.data.semantic_kitti import LabelledSweep
 from mm3d.data.street import street_sweep
 from mm3d.layers.voxel_backbone import VoxelBackbone
 from mm3d.models.voxel_mae import VoxelMAE
 from mm3d.ops.kernel_map import unravel
 from mm3d.ops.voxel_grid import SparseVoxels, VoxelGrid
-from mm3d.voxel_finetune import turned
-from mm3d.voxel_probe import majority, segmentation_score, voxel_set
+from mm3d.voxels.finetune import turned
+from mm3d.voxels.probe import majority, segmentation_score, voxel_set
 
 GRID = GridConfig((-16.0, -16.0, -3.0), (16.0, 16.0, 5.0), (1.0, 1.0, 0.2))
 ENCODER = VoxelEncoderConfig(GRID, channels=(4, 4, 8, 8), out_channels=8)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from core.random import generator
-from mm3d.config_pillars import PillarEncoderConfig, PillarGridConfig
+from mm3d.config.pillars import PillarEncoderConfig, PillarGridConfig
 from mm3d.data.pillar_samples import pillar_batch
 from mm3d.layers.pillars import PillarBatch, pillarize
 

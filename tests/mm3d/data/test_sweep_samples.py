@@ -8,7 +8,7 @@ import torch
 
 from core.errors import UserError
 from core.random import generator
-from mm3d.config_voxels import GridConfig, SweepsConfig
+from mm3d.config.voxels import GridConfig, SweepsConfig
 from mm3d.data.sweep_samples import SweepSamples, augmented
 from mm3d.data.sweeps import Sweeps, find_sweeps
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from core.masking import Mask
 from core.random import generator
-from mm3d.config_pillars import PillarEncoderConfig, PillarGridConfig
+from mm3d.config.pillars import PillarEncoderConfig, PillarGridConfig
 from mm3d.layers.pillar_encoder import PillarEncoder, PillarFeatures, pooled
 from mm3d.layers.pillars import Pillars, pillarize
 

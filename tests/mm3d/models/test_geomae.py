@@ -12,12 +12,12 @@ from torch.nn import functional as F
 
 from core.masking import count_hidden
 from core.random import generator
-from mm3d.config_pillars import GeoMAEConfig
+from mm3d.config.pillars import GeoMAEConfig
 from mm3d.data.pillar_samples import pillar_batch
 from mm3d.layers.pillars import Pillars, pillarize
 from mm3d.models import load_model
 from mm3d.models.geomae import GeoMAE, centroid_error, normal_error, occupancy_error
-from mm3d.pillar_geometry import part_centroids, surfaces
+from mm3d.pillars.geometry import part_centroids, surfaces
 
 PARTS = ("centroid_low", "centroid_middle", "centroid_whole", "occupied_low", "occupied_middle", "normal")
 SMALL = GeoMAEConfig(ENCODER, decoder_depth=1)

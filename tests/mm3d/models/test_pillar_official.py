@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from core.errors import UserError
 from core.random import generator
-from mm3d.config_pillars import GeoMAEConfig, HessVoxelMAEConfig
+from mm3d.config.pillars import GeoMAEConfig, HessVoxelMAEConfig
 from mm3d.layers.pillars import Pillars
 from mm3d.layers.windows import regions
 from mm3d.models import load_model

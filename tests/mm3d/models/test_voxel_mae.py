@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from core.errors import UserError
 from core.masking import Mask, count_hidden
 from core.random import generator
-from mm3d.config_voxels import GridConfig, RangeMaskConfig, VoxelEncoderConfig, VoxelMAEConfig
+from mm3d.config.voxels import GridConfig, RangeMaskConfig, VoxelEncoderConfig, VoxelMAEConfig
 from mm3d.models.voxel_mae import VoxelBatch, VoxelMAE, balanced_occupancy_loss, occupancy_loss
 from mm3d.models.voxel_mae_official import (
     backbone_for_detectors,
@@ -24,7 +24,7 @@ from mm3d.models.voxel_mae_official import (
     to_official,
 )
 from mm3d.ops.voxel_grid import SparseVoxels, sparse_voxels
-from mm3d.range_masks import hidden_share, range_mask
+from mm3d.voxels.masks import hidden_share, range_mask
 
 GRID = GridConfig((0.0, -8.0, -2.0), (12.0, 8.0, 2.0), (0.25, 0.25, 0.1))  # 41 x 64 x 48 cells, as the golden file
 SMALL = VoxelMAEConfig(

@@ -13,13 +13,13 @@ from torch.nn import functional as F
 from core.errors import UserError
 from core.masking import Mask
 from core.random import generator
-from mm3d.config_pillars import HessVoxelMAEConfig, PillarEncoderConfig
+from mm3d.config.pillars import HessVoxelMAEConfig, PillarEncoderConfig
 from mm3d.data.pillar_samples import pillar_batch
 from mm3d.layers.pillars import Pillars, pillarize
 from mm3d.models import load_model
 from mm3d.models.geomae import GeoMAE
 from mm3d.models.voxel_mae_hess import HessVoxelMAE, hidden_counts, hidden_points, which_are_empty
-from mm3d.pillar_masks import PillarMask
+from mm3d.pillars.masks import PillarMask
 
 SMALL = HessVoxelMAEConfig(ENCODER, decoder_depth=1, points=5)
 

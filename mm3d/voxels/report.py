@@ -14,8 +14,8 @@ from core.reporting.tables import Table
 from core.training.run import RunFolder
 from mm3d.data.sweep_samples import SweepSamples
 from mm3d.models.voxel_mae import VoxelMAE
-from mm3d.range_masks import hidden_share
-from mm3d.voxel_pictures import SweepPicture, hits, plot_sweeps, turning_figure
+from mm3d.voxels.masks import hidden_share
+from mm3d.voxels.pictures import SweepPicture, hits, plot_sweeps, turning_figure
 
 
 def pictures_of(model: VoxelMAE, samples: SweepSamples, indices: Sequence[int], seed: int = 0) -> list[SweepPicture]:

@@ -18,7 +18,7 @@ from mm3d.layers.pillars import PillarBatch
 from mm3d.models.geomae import GeoMAE
 from mm3d.models.voxel_mae_hess import HessVoxelMAE
 from mm3d.ops import knn
-from mm3d.pillar_pictures import PillarPicture, plot_pillars, turning_points
+from mm3d.pillars.pictures import PillarPicture, plot_pillars, turning_points
 
 PillarModel = HessVoxelMAE | GeoMAE
 

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 
 from core.saving import describe, resolve
-from mm3d.config_pillars import whole_sweeps
-from mm3d.config_voxels import SweepsConfig
+from mm3d.config.pillars import whole_sweeps
+from mm3d.config.voxels import SweepsConfig
 from mm3d.data.pillar_samples import PillarSamples
 from mm3d.data.sweeps import Sweeps, find_sweeps, usable
 from mm3d.layers.pillars import PillarBatch
 from mm3d.models.geomae import GeoMAE
 from mm3d.models.voxel_mae_hess import HessVoxelMAE
-from mm3d.pillar_report import PillarModel
-from mm3d.sweep_features import sweeps_config_of
+from mm3d.pillars.report import PillarModel
+from mm3d.voxels.features import sweeps_config_of
 
 PILLAR_MODELS = (HessVoxelMAE.__name__, GeoMAE.__name__)
 

@@ -1,4 +1,4 @@
-"""Pretraining on LiDAR sweeps: from a recipe to a run folder."""
+"""Pretraining of the systems on pillars of LiDAR sweeps: from a recipe to a run folder."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from pathlib import Path
 
 from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
-from mm3d.config_voxels import VoxelMAERecipe
-from mm3d.data.sweep_samples import SweepSamples
+from mm3d.config.pillars import GeoMAERecipe, HessVoxelMAERecipe
+from mm3d.data.pillar_samples import PillarSamples
 from mm3d.data.sweeps import find_sweeps, usable
-from mm3d.models.voxel_mae import VoxelMAE
-from mm3d.voxel_report import write_voxel_report
+from mm3d.models.geomae import GeoMAE
+from mm3d.models.voxel_mae_hess import HessVoxelMAE
+from mm3d.pillars.report import write_pillar_report
+
+MODELS: dict[type, type[HessVoxelMAE] | type[GeoMAE]] = {HessVoxelMAERecipe: HessVoxelMAE, GeoMAERecipe: GeoMAE}
 
 
-def pretrain_voxels(recipe: VoxelMAERecipe, out: str | Path, resume: bool = False, header: str = "") -> Outcome:
-    """Train Voxel-MAE by its recipe and leave a run folder.
+def pretrain_pillars(
+    recipe: HessVoxelMAERecipe | GeoMAERecipe, out: str | Path, resume: bool = False, header: str = ""
+) -> Outcome:
+    """Train Voxel-MAE of Hess et al. or GeoMAE by its recipe and leave a run folder.
 
     Args:
         recipe: data, model, optimiser, length, devices.
@@ -26,26 +31,25 @@ def pretrain_voxels(recipe: VoxelMAERecipe, out: str | Path, resume: bool = Fals
     Raises:
         UserError: bad data or settings, or a folder that holds another run.
     """
-    folder = RunFolder(out)
+    folder, kind = RunFolder(out), MODELS[type(recipe)]
 
     def make(main: bool) -> Job:
         encoder = recipe.model.encoder
         sweeps = usable(find_sweeps(recipe.data, recipe.sweeps), recipe.sweeps, encoder.grid)
-        samples = SweepSamples(sweeps, recipe.sweeps, encoder.grid, encoder.features)
-        model = VoxelMAE(recipe.model)
+        samples = PillarSamples(sweeps, recipe.sweeps, encoder.grid, encoder.features)
         said = {"data": {
             "source": recipe.data,
             "sweeps": len(sweeps),
             "fingerprint": sweeps.fingerprint,
             "skipped": [f"{item}: {reason}" for item, reason in sweeps.skipped],
         }}  # fmt: skip
-        counted = ("voxels", lambda batch: len(batch.indices))
-        return Job(model, samples, masked_step(model), said, counted=counted)
+        model = kind(recipe.model)  # type: ignore[arg-type]
+        return Job(model, samples, masked_step(model), said, counted=("pillars", lambda batch: len(batch.indices)))
 
     outcome = run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
     finished_before = outcome.result.steps_now == 0 and (folder.path / "report.html").exists()
     if outcome.main and not finished_before:
         data = outcome.job.data
-        assert isinstance(data, SweepSamples)
-        write_voxel_report(folder, VoxelMAE.from_pretrained(folder.path), data)
+        assert isinstance(data, PillarSamples)
+        write_pillar_report(folder, kind.from_pretrained(folder.path), data)
     return outcome

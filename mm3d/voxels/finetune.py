@@ -13,14 +13,14 @@ from torch.nn import functional as F
 from core.evaluation.metrics import MeanStd, mean_std
 from core.evaluation.untrained import untrained
 from core.random import derive_seed, generator
-from mm3d.config_voxels import SweepsConfig, VoxelEncoderConfig
+from mm3d.config.voxels import SweepsConfig, VoxelEncoderConfig
 from mm3d.data.semantic_kitti import LabelledSweep
 from mm3d.data.sweep_samples import augmented
 from mm3d.data.sweeps import in_grid
 from mm3d.layers.voxel_backbone import VoxelBackbone
 from mm3d.models.voxel_mae import VoxelBatch, VoxelMAE
 from mm3d.ops.voxel_grid import SparseVoxels, VoxelGrid
-from mm3d.voxel_probe import SegmentationScore, VoxelSet, majority, segmentation_score
+from mm3d.voxels.probe import SegmentationScore, VoxelSet, majority, segmentation_score
 
 
 class VoxelSegmenter(nn.Module):

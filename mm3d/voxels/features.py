@@ -11,7 +11,7 @@ import torch
 from core.config import from_dict
 from core.saving import describe, resolve
 from core.training.run import RunFolder
-from mm3d.config_voxels import SweepsConfig
+from mm3d.config.voxels import SweepsConfig
 from mm3d.data.sweep_samples import SweepSamples
 from mm3d.data.sweeps import Sweeps, find_sweeps, usable
 from mm3d.models.voxel_mae import VoxelBatch, VoxelMAE

@@ -7,7 +7,7 @@ from typing import Literal
 
 from core.config import at_least, divided_by_heads, within
 from core.training.config import OptimConfig, RunConfig, TrainConfig
-from mm3d.config_voxels import GridConfig, SweepsConfig, Triple
+from mm3d.config.voxels import GridConfig, SweepsConfig, Triple
 
 
 @dataclass

@@ -12,7 +12,7 @@ from core.errors import UserError
 from core.reporting.page import Page
 from core.reporting.palette import FAINT, INK, INPUT, RECONSTRUCTED, VISIBLE
 from core.reporting.png import DPI, new_figure, save_png
-from mm3d.config_pillars import PillarGridConfig
+from mm3d.config.pillars import PillarGridConfig
 from mm3d.pictures import reconstruction_figure
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from core.errors import UserError
 from core.reporting.page import Page
 from core.reporting.palette import FAINT, INK, RECONSTRUCTED, VISIBLE, rgb
 from core.reporting.png import DPI, new_figure, save_png
-from mm3d.config_voxels import GridConfig
+from mm3d.config.voxels import GridConfig
 from mm3d.pictures import reconstruction_figure
 
 if TYPE_CHECKING:
