@@ -33,7 +33,7 @@ def main(words: list[str]) -> None:
         words = ["RUN", *words]
     from mm3d.voxels.features import takes_sweeps
 
-    if words[0] != "RUN" and takes_sweeps(words[0]):
+    if Path(words[0]).is_dir() and takes_sweeps(words[0]):
         from core.cli.options import call
         from mm3d.commands.voxels import finetune_sweeps
 

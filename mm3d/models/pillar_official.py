@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
@@ -51,7 +52,29 @@ _GEOMAE = {
     "objectives.occupied_middle.head.linear": "backbone.cls_pred_med",
     "objectives.normal.head.linear": "backbone.decoder_pred_density_top",
 }
+WRAPPER = "state_dict"
+"""The key under which checkpoints of mmdet3d have the weights."""
+EXPORTED = "voxel_encoder.* and backbone.block_list.*, as SST's detectors"
 _VECTORS = ("objectives.centroid", "objectives.normal")
+
+
+def knows(checkpoint: dict[str, Any]) -> bool:
+    """Whether an official file holds one of the two."""
+    plain = checkpoint.get(WRAPPER, checkpoint)
+    return isinstance(plain, dict) and (is_hess(plain) or is_geomae(plain))
+
+
+def convert(checkpoint: dict[str, Any], source: str) -> tuple[HessVoxelMAEConfig | GeoMAEConfig, dict[str, Tensor]]:
+    """The configuration that official weights fit, on the published grid, and the weights under our names.
+
+    Raises:
+        UserError: weights of another network.
+    """
+    from mm3d.models import new_model
+
+    state = checkpoint.get(WRAPPER, checkpoint)
+    config = config_of(state, source)
+    return config, from_official(state, new_model(config).state_dict(), source)
 
 
 def is_hess(state: Mapping[str, Tensor]) -> bool:

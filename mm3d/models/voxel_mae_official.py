@@ -18,6 +18,9 @@ from mm3d.config.voxels import GridConfig, VoxelEncoderConfig, VoxelMAEConfig
 from mm3d.ops.sparse_conv import from_spconv, to_spconv
 
 PREFIX = "backbone_3d."
+WRAPPER = "model_state"
+"""The key under which checkpoints of OpenPCDet have the weights."""
+EXPORTED = "backbone_3d.*, as OpenPCDet's VoxelBackBone8x"
 _LAYERS = {"0": "conv", "1": "norm"}
 _DECODER = "objectives.occupancy.head.layers."
 
@@ -28,7 +31,7 @@ def state_dict_of(checkpoint: dict[str, Any], source: str) -> dict[str, Tensor]:
     Raises:
         UserError: no VoxelBackBone8x in it.
     """
-    state = checkpoint.get("model_state", checkpoint)
+    state = checkpoint.get(WRAPPER, checkpoint)
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"{source}: no state dict found; expected tensors by name, or under 'model_state'")
     if any(name.startswith(PREFIX) for name in state):
@@ -36,6 +39,21 @@ def state_dict_of(checkpoint: dict[str, Any], source: str) -> dict[str, Tensor]:
     if "conv_input.0.weight" not in state:
         raise UserError(f"{source}: not VoxelBackBone8x (no conv_input.0.weight among {len(state)} entries)")
     return state
+
+
+def knows(checkpoint: dict[str, Any]) -> bool:
+    """Whether an official file holds a VoxelBackBone8x."""
+    return any(str(name).endswith("conv_input.0.weight") for name in checkpoint.get(WRAPPER, checkpoint))
+
+
+def convert(checkpoint: dict[str, Any], source: str) -> tuple[VoxelMAEConfig, dict[str, Tensor]]:
+    """The configuration that official weights fit, on KITTI's grid, which no tensor shows, and the weights under our names.
+
+    Raises:
+        UserError: not weights of Voxel-MAE.
+    """
+    state = state_dict_of(checkpoint, source)
+    return config_of(state, GridConfig(), source), from_official(state, source)
 
 
 def from_official(state: dict[str, Tensor], source: str = "checkpoint") -> dict[str, Tensor]:

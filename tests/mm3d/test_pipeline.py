@@ -319,7 +319,7 @@ def test_reconstruction_leaves_out_bad_files(pretrained: Path, clouds: Path, tmp
     assert command(*words).status == 2
     said = command(*words, "--on_error", "skip")
     assert said.status == 0
-    assert f"skipped {bad}" in said.err
+    assert f"skipped {bad}" in said.out
     assert (tmp_path / "look.png").is_file()
 
 

@@ -1,0 +1,1 @@
+"""Models on clouds of points for files that the user has."""
