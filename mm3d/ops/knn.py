@@ -7,6 +7,7 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from mm3d.ops import kernels
 from mm3d.ops.gather import gather
 from mm3d.ops.pairwise import check_clouds, is_direct, squared_distances, tiles, to_common_float
 from mm3d.ops.selection import k_smallest
@@ -17,6 +18,8 @@ from mm3d.ops.threads import for_each
 TREE_POINTS, TREE_POINTS_PER_NEIGHBOR, TREE_QUERIES, TREE_DIMENSIONS = 512, 70, 64, 8
 # Entries of a tile that two arrays of and a selection fit a second-level cache with.
 SMALL_TILE = 1 << 16
+# What the kernel for GPUs keeps in registers.
+MOST_POINTS, MOST_NEIGHBORS = 16384, 256
 # Spare candidates where the selecting distances are rounded.
 SPARE = 8
 
@@ -37,8 +40,8 @@ def knn(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
     1e-6 of the squared extent of the cloud.
 
     CPU: a k-d tree per cloud where there are 64 queries and 512 + 70 k points; else all distances in tiles of
-    bounded memory (at most 1 MB of float32; 256 MB on GPU). In 3 dimensions and float32 a GPU with Triton needs no such
-    memory: one kernel measures and selects.
+    bounded memory (at most 1 MB of float32; 256 MB on GPU). On GPU up to 16,384 points of 3
+    dimensions in float32 and 256 neighbours need no such memory: one Triton kernel measures and selects.
     Raises ValueError for wrong shapes, empty clouds, k < 1 or k > N.
     """
     check_clouds(queries, points, ("queries", "points"))
@@ -46,6 +49,10 @@ def knn(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
     if not 1 <= k <= size:
         raise ValueError(f"k must be in [1, {size}], got {k}")
     queries, points = to_common_float(queries.detach(), points.detach())
+    if kernels.serves(queries, points) and size <= MOST_POINTS and k <= MOST_NEIGHBORS:
+        from mm3d.ops.kernels.knn import nearest
+
+        return nearest(queries, points, k)
     if _tree_pays(queries, points, k):
         candidates = _trees(queries, points, k)
     elif points.device.type == "cpu" and points.dtype == torch.float32 and is_direct(points.shape[2]):
