@@ -31,7 +31,8 @@ from mm3d.ops.kernels import knn as nearest_kernel
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = "cpu" if INTERPRETED else "cuda"
 # The interpreter takes milliseconds for what a GPU does in nanoseconds.
-SIZES = (1, 5, 64, 100, 700) if INTERPRETED else (1, 5, 64, 100, 700, 1024, 2000, 8192, 16384)
+SIZES = (1, 5, 100, 300) if INTERPRETED else (1, 5, 64, 100, 700, 1024, 2000, 8192, 16384)
+QUERIES, NEIGHBORS = (2, (1, 20)) if INTERPRETED else (6, (1, 3, 33, 256))
 KINDS = ("random", "grid", "origin")
 
 
@@ -68,11 +69,11 @@ def test_the_threshold_near_the_origin() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", SIZES)
 def test_neighbours_are_those_of_a_stable_sort(size: int, kind: str) -> None:
-    points, queries = cloud(2, size, kind), cloud(2, 6, kind, seed=2)
+    points, queries = cloud(2, size, kind), cloud(2, QUERIES, kind, seed=2)
     squares = (queries[:, :, None] - points[:, None]).square()
     squared = (squares[..., 0] + squares[..., 1]) + squares[..., 2]
     expected, order = squared.sort(dim=-1, stable=True)
-    for k in {1, min(3, size), min(33, size), min(256, size)}:
+    for k in {min(k, size) for k in NEIGHBORS}:
         distances, index = nearest_kernel.nearest(queries.to(DEVICE), points.to(DEVICE), k)
         assert torch.equal(index.cpu(), order[..., :k])
         assert torch.equal(distances.cpu(), expected[..., :k])
@@ -80,11 +81,11 @@ def test_neighbours_are_those_of_a_stable_sort(size: int, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("size", [1, 100, 1300])
+@pytest.mark.parametrize("size", [1, 700])
 def test_points_within_a_radius_are_those_of_the_cpu(size: int, kind: str) -> None:
-    points, queries = cloud(2, size, kind), cloud(2, 6, kind, seed=2)
+    points, queries = cloud(2, size, kind), cloud(2, QUERIES, kind, seed=2)
     for radius in (0.05, 1.0, 2.0, 50.0):
-        for k in (1, 7, 40):
+        for k in (1, 40):
             limit = torch.tensor(radius).square().to(DEVICE)
             found = within_kernel.within(queries.to(DEVICE), points.to(DEVICE), limit, k)
             assert torch.equal(found.cpu(), ball_query(queries, points, radius, k))
@@ -126,8 +127,8 @@ def test_bad_coordinates_are_seen_and_give_indices_in_range() -> None:
     found = (
         to_b,
         to_a,
-        nearest_kernel.nearest(b, a, 7)[1],
-        nearest_kernel.nearest(a, b, 7)[1],
+        nearest_kernel.nearest(b[:, 6:9], a, 7)[1],
+        nearest_kernel.nearest(a[:, 2:5], b, 7)[1],
         sample_kernel.sample(a, 40, first, False),
         sample_kernel.sample(b, 50, first, True),
     )
@@ -136,7 +137,7 @@ def test_bad_coordinates_are_seen_and_give_indices_in_range() -> None:
 
 
 @pytest.mark.parametrize("kind", ["random", "grid"])
-@pytest.mark.parametrize("size", (1, 2, 3, 20, 32) if INTERPRETED else (1, 2, 3, 20, 32, 64, 100, 128))
+@pytest.mark.parametrize("size", (1, 3, 20) if INTERPRETED else (1, 2, 3, 20, 32, 64, 100, 128))
 def test_matchings_are_one_to_one_and_within_the_tolerance(size: int, kind: str) -> None:
     a, b = cloud(3, size, kind), cloud(3, size, kind, seed=2)
     partner = auction.matching(a.to(DEVICE), b.to(DEVICE)).cpu()
