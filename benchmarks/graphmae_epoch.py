@@ -39,10 +39,10 @@ class Plain(nn.Module):
         self.token = nn.Parameter(model.encoder.token.detach().clone())
         encoder, decoder = model.encoder.encoder, model.objectives["sce"].head
         assert isinstance(decoder, GraphMAEDecoder)
-        self.layers = nn.ModuleList(_conv(layer) for layer in encoder.layers)
+        self.layers = nn.ModuleList(gat_conv(layer) for layer in encoder.layers)
         self.activations = copy.deepcopy(encoder.activations)
         self.bridge = copy.deepcopy(decoder.bridge)
-        self.decoder = _conv(decoder.layer)
+        self.decoder = gat_conv(decoder.layer)
 
     def forward(self, graphs: Graphs, edges: Tensor, mask: NodeMask) -> Tensor:
         x = NodeFeatures(graphs, mask, self.token).dense()
@@ -55,7 +55,7 @@ class Plain(nn.Module):
         return scaled_cosine_error(made[mask.hidden], graphs.x[mask.hidden], self.config.gamma)
 
 
-def _conv(layer: nn.Module) -> nn.Module:
+def gat_conv(layer: nn.Module) -> nn.Module:
     from torch_geometric.nn import GATConv
 
     assert isinstance(layer, GATLayer)

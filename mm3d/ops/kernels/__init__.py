@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 SWITCH = "MM3D_PLAIN"
+NO_GPU = "torch sees no GPU"
 OLDEST = (8, 0)  # compute capability: what the kernels were compiled and looked at for
 
 
@@ -22,9 +23,7 @@ def why_plain() -> str | None:
     """Why a GPU tensor would take the plain path on this machine; None where the kernels are used."""
     if os.environ.get(SWITCH, "") not in ("", "0"):
         return f"{SWITCH} is set"
-    if not _triton():
-        return "triton is not installed"
-    return _unfit()
+    return _unfit() or (None if _triton() else "triton is not installed")
 
 
 def serves(*tensors: Tensor) -> bool:
@@ -41,7 +40,7 @@ def _triton() -> bool:
 @cache
 def _unfit() -> str | None:
     if not torch.cuda.is_available():
-        return "torch sees no GPU"
+        return NO_GPU
     if torch.version.hip is not None:
         return "not tried on this kind of GPU"
     if torch.cuda.get_device_capability() < OLDEST:

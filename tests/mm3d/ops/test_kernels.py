@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from mm3d.ops import kernels
+from mm3d.ops.paths import paths
 
 CHECKS = Path(__file__).with_name("kernels_on_device.py")
 ROOT = Path(__file__).parents[3]
@@ -47,3 +48,15 @@ def test_tensors_that_kernels_do_not_take(monkeypatch: pytest.MonkeyPatch) -> No
     assert kernels.why_plain() == "triton is not installed"
     monkeypatch.setenv(kernels.SWITCH, "1")
     assert kernels.why_plain() == "MM3D_PLAIN is set"
+
+
+def test_check_says_which_way_operators_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mm3d import ops
+
+    monkeypatch.setattr(kernels, "_triton", lambda: False)
+    for reason, said in ((kernels.NO_GPU, "no GPU here"), (None, "torch, step by step (triton is not installed)")):
+        monkeypatch.setattr(kernels, "_unfit", lambda reason=reason: reason)
+        rows = paths()
+        assert rows[0][0] == "farthest_point_sample"
+        assert rows[0][2] == said
+        assert all(hasattr(ops, row[0]) or row[0] == "chamfer" for row in rows)
