@@ -59,7 +59,8 @@ class _Aggregate(torch.autograd.Function):
 
 def _dots(pattern: Pattern, left: Tensor, right: Tensor) -> Tensor:
     """For every entry the dot product of its row of left and its column's row of right: (E,)."""
-    if left.device.type == "cpu" and left.dtype in (torch.float32, torch.float64):
+    fits = len(pattern.column) <= pattern.rows * pattern.columns  # repeated places may be more than torch's class holds
+    if fits and left.device.type == "cpu" and left.dtype in (torch.float32, torch.float64):
         # Vectorised, where the kernel of embedding_bag calls a function of the linear algebra library an entry.
         with warnings.catch_warnings():
             warnings.filterwarnings(
