@@ -7,12 +7,15 @@ assembler and the disassembler), no GPU and no CUDA.
 
 from __future__ import annotations
 
+import argparse
+import json
 import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -136,5 +139,16 @@ def table() -> list[str]:
     return lines
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Compile the Triton kernels for sm_80 and sm_90")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table and the version here")
+    given = parser.parse_args()
+    lines = table()
+    print("\n".join(lines))
+    if given.json:
+        said = {"versions": {"triton": metadata.version("triton")}, "table": lines}
+        given.json.write_text(json.dumps(said, indent=1) + "\n")
+
+
 if __name__ == "__main__":
-    print("\n".join(table()))
+    main()

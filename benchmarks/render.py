@@ -72,7 +72,7 @@ def machines(results: list[dict[str, Any]]) -> list[str]:
 
 
 def growth_table() -> list[str]:
-    lines = ["| what | sizes | one step, ms | exponent |", "|---|---|---|---|"]
+    lines = ["| what | sizes | one step, ms | exponent | of the last tenfold |", "|---|---|---|---|---|"]
     for path in sorted(RESULTS.glob("growth.*.json")):
         for row in json.loads(path.read_text())["rows"]:
             sizes = " / ".join(f"{size:,}" for size in row["sizes"])
@@ -124,7 +124,10 @@ def picture(cpu: dict[str, dict[str, Any]], gpu: dict[str, dict[str, Any]]) -> N
 
 def kernel_table() -> list[str]:
     file = RESULTS / "kernels.json"
-    return json.loads(file.read_text())["table"] if file.is_file() else []
+    if not file.is_file():
+        return []
+    said = json.loads(file.read_text())
+    return [f"triton {said['versions']['triton']}.", "", *said["table"]]
 
 
 def put(text: str, name: str, lines: list[str]) -> str:
