@@ -46,6 +46,7 @@ def main() -> int:
     parser.add_argument("--device", nargs="+", choices=("cpu", "cuda"), help="(default: what is there)")
     parser.add_argument("--cora", help="planetoid:FOLDER/cora (default: looked for in data/ and shared/)")
     parser.add_argument("--repeats", type=int, help="timed runs of each side (default: each script's own)")
+    parser.add_argument("--threads", type=int, nargs="+", help="CPU threads (default: 1 and all)")
     given = parser.parse_args()
     devices = given.device or (["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"])
     cora = given.cora or next((f"planetoid:{p}" for p in CORA if Path(p).parent.is_dir()), None)
@@ -63,6 +64,7 @@ def main() -> int:
             words += ["--json", str(RESULTS / f"{row.name}.{device}.json")]
             words += ["--device", device] if row.on_gpu else []
             words += ["--repeats", str(given.repeats)] if given.repeats else []
+            words += ["--threads", *map(str, given.threads)] if given.threads and row.name != "growth" else []
             print("$", *words[1:], flush=True)
             if subprocess.run(words, check=False).returncode:
                 failed.append(f"{row.name} on {device}")

@@ -146,7 +146,8 @@ def render() -> None:
     text = put(text, "growth", growth_table())
     text = put(text, "kernels", kernel_table())
     README.write_text(text)
-    picture(cpu, gpu)
+    if cpu or gpu:
+        picture(cpu, gpu)
 
 
 if __name__ == "__main__":

@@ -149,9 +149,12 @@ def run(title: str, cases: Callable[[torch.device], list[Case]], repeats: int = 
     said = environment(device)
     print(f"{title}; median [quartiles] in ms; torch {said['versions']['torch']}, {said['machine']}")
     counts = [all_threads()] if given.device == "cuda" else given.threads or sorted({1, all_threads()})
-    rows = [compare(case, device, count, given.repeats, warmup) for case in cases(device) for count in counts]
-    if given.json:
-        write(given.json, title, device, rows)
+    rows: list[dict[str, Any]] = []
+    for case in cases(device):
+        for count in counts:
+            rows.append(compare(case, device, count, given.repeats, warmup))
+            if given.json:  # after every row, so that what was measured stays where a later one is cut off
+                write(given.json, title, device, rows)
 
 
 def write(file: Path, title: str, device: torch.device, rows: list[dict[str, Any]]) -> None:

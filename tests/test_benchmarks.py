@@ -44,12 +44,12 @@ def test_the_page_says_what_was_measured_and_what_was_not(monkeypatch: pytest.Mo
     row["peers"] = {"a 1.0": {"ms": 3000.0, "ratio": 1500.0}, "b": {"ms": 1.0, "ratio": 0.5}}
     said = {"knn": {"title": "Neighbours", "rows": [row]}}
     assert render.speed_table(said, {})[2:] == [
-        "| Neighbours: case | a 1.0 | 2x | 1500.00x (2.0 ms / 3.00 s) |  | not measured |",
-        "| Neighbours: case | b |  | 0.50x (2.0 ms / 1.0 ms) |  | not measured |",
+        "| Neighbours: case | a 1.0 | 2x | 1500.00x (2.0 ms / 3.00 s) | not measured | not measured |",
+        "| Neighbours: case | b |  | 0.50x (2.0 ms / 1.0 ms) | not measured | not measured |",
     ]
     on_gpu = {"knn": {"title": "Neighbours", "rows": [row | {"device": "cuda", "threads": 16, "goal": 3.0}]}}
     assert render.speed_table(said, on_gpu)[2].split(" | ")[2:3] == ["2x; 3x GPU"]
-    assert "not measured" not in render.speed_table(said, on_gpu)[2]
+    assert render.speed_table(said, on_gpu)[2].count("not measured") == 1
     text = "a\n<!-- speed -->\nold\n<!-- end of speed -->\nb"
     assert render.put(text, "speed", ["new"]) == "a\n<!-- speed -->\n\nnew\n\n<!-- end of speed -->\nb"
     with pytest.raises(ValueError, match="no marks"):
