@@ -48,12 +48,7 @@ def speed_table(cpu: dict[str, dict[str, Any]], gpu: dict[str, dict[str, Any]]) 
                 if number == 0 and row["goal"] and column != "all":
                     entry["goal"] = f"{entry['goal']}; {row['goal']:g}x GPU" if "goal" in entry else f"{row['goal']:g}x"
         for (case, peer), entry in rows.items():
-            cells = (
-                entry.get("goal", ""),
-                entry.get("one", ""),
-                entry.get("all", ""),
-                entry.get("GPU", "not measured"),
-            )
+            cells = (entry.get("goal", ""), *(entry.get(column, "not measured") for column in ("one", "all", "GPU")))
             lines.append(f"| {title}: {case} | {peer} | " + " | ".join(cells) + " |")
     return lines
 
