@@ -12,7 +12,7 @@ help:
 	@echo "make test    install into .venv, run linters, type checks and all tests"
 	@echo "make lint    linters, type checks and the import law only"
 	@echo "make docs    build docs/_build/html; warnings are errors"
-	@echo "make bench   speed against named peers, in one thread and in several"
+	@echo "make bench   speed against named peers, in one thread and in all; writes benchmarks/README.md (CORA=planetoid:FOLDER/cora)"
 	@echo "make clean   remove .venv, caches and built files; runs/ stays"
 
 $(BIN)/python:
@@ -45,8 +45,12 @@ test: lint
 docs: $(VENV)/.installed-dev
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
-bench: $(VENV)/.installed
-	@for name in farthest_point_sample knn chamfer point_mae_step; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+$(VENV)/.installed-bench: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@touch $@
+
+bench: $(VENV)/.installed-bench
+	$(BIN)/python -m benchmarks $(if $(CORA),--cora $(CORA))
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis docs/_build build dist

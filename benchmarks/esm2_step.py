@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.timing import Case, run
+from benchmarks.timing import Case, installed, run
 from core.random import generator
 from core.token_masks import TokenMask
 from mmbio.config import ESM2Config
@@ -119,30 +119,34 @@ def step(model: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], float]:
     return both
 
 
-def cases() -> dict[str, list[Case]]:
-    """For every peer that is installed one case, after its loss was compared with ours."""
+def cases(device: torch.device) -> list[Case]:
+    """One case with every peer that is installed, after its loss was compared with ours."""
     torch.manual_seed(0)
-    model, batch = ESM2(ESM2Config()).train(), proteins()
+    model, batch = ESM2(ESM2Config()).to(device).train(), proteins()
     mask = model.draw_mask(batch, [generator(0, number) for number in range(len(batch))])
-    read, scored = padded(batch, mask)
+    read, scored = (t.to(device) for t in padded(batch, mask))
+    batch, mask = batch.to(device), mask.to(device)
     ours = step(model, lambda: model(batch, mask).loss)
     print(f"{len(batch)} sequences, {len(batch.ids)} tokens packed, {read.numel()} padded; {len(mask.written)} scored")
     found = {}
-    for name, make in (("fair-esm", fair_esm), ("transformers sdpa", transformers)):
-        try:
-            peer, loss = make(model, read, scored)
-        except ImportError as error:
-            print(f"{name}: left out, {error.name} is not installed")
+    for distribution, words, make in (("fair-esm", "", fair_esm), ("transformers", " sdpa", transformers)):
+        name = installed(distribution)
+        if not name:
+            print(f"{distribution}: left out, it is not installed")
             continue
-        theirs = step(peer.train(), loss)
+        peer, loss = make(model, read, scored)
+        theirs = step(peer.to(device).train(), loss)
         mine, other = ours(), theirs()
         if not abs(mine - other) < 1e-4 * abs(other):
             raise AssertionError(f"{name}: loss {other}, ours {mine}")
         print(f"{name}: loss {other:.7f}, ours {mine:.7f}")
-        found[name] = [Case("training step, 8M", ours, theirs)]
-    return found
+        found[f"{name}{words}, padded"] = theirs
+    if not found:
+        raise SystemExit("neither fair-esm nor transformers is installed")
+    lengths = batch.lengths
+    name = f"8M, {len(batch)} proteins of {int(lengths.min())} to {int(lengths.max())} tokens"
+    return [Case(name, ours, found, 3.0 if device.type == "cpu" else 2.0)]
 
 
 if __name__ == "__main__":
-    for peer_name, some in cases().items():
-        run(f"Training step of ESM-2 8M, {BATCH} proteins of unequal length", peer_name, some, repeats=3, warmup=1)
+    run("Training step of ESM-2", cases, repeats=3, warmup=1)

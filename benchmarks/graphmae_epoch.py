@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.timing import Case, run, training_step
+from benchmarks.timing import Case, installed, run, training_step
 from core.cli.recipes import build_recipe, find_recipe
 from core.losses import scaled_cosine_error
 from mmgraph.config import GraphMAERecipe
@@ -39,10 +39,10 @@ class Plain(nn.Module):
         self.token = nn.Parameter(model.encoder.token.detach().clone())
         encoder, decoder = model.encoder.encoder, model.objectives["sce"].head
         assert isinstance(decoder, GraphMAEDecoder)
-        self.layers = nn.ModuleList(_conv(layer) for layer in encoder.layers)
+        self.layers = nn.ModuleList(gat_conv(layer) for layer in encoder.layers)
         self.activations = copy.deepcopy(encoder.activations)
         self.bridge = copy.deepcopy(decoder.bridge)
-        self.decoder = _conv(decoder.layer)
+        self.decoder = gat_conv(decoder.layer)
 
     def forward(self, graphs: Graphs, edges: Tensor, mask: NodeMask) -> Tensor:
         x = NodeFeatures(graphs, mask, self.token).dense()
@@ -55,7 +55,7 @@ class Plain(nn.Module):
         return scaled_cosine_error(made[mask.hidden], graphs.x[mask.hidden], self.config.gamma)
 
 
-def _conv(layer: nn.Module) -> nn.Module:
+def gat_conv(layer: nn.Module) -> nn.Module:
     from torch_geometric.nn import GATConv
 
     assert isinstance(layer, GATLayer)
@@ -103,8 +103,8 @@ def cases(source: str) -> list[Case]:
     torch.testing.assert_close(values[0], values[1], rtol=1e-5, atol=0)
     print(f"loss without dropout {float(values[0].detach()):.7f} and {float(values[1].detach()):.7f}")
     graph, ours, plain = sides(source)
-    name = f"{len(graph.x)} nodes, {edges.shape[1]} edges, {graph.x.shape[1]} features"
-    return [Case(name, ours(), plain())]
+    name = f"graphmae_cora, {len(graph.x)} nodes, {edges.shape[1]} edges"
+    return [Case(name, ours(), {f"GATConv of {installed('torch-geometric')}": plain()}, 2.0)]
 
 
 def peak(source: str, side: str) -> None:
@@ -125,4 +125,4 @@ if __name__ == "__main__":
     if "--peak" in sys.argv:
         peak(given, sys.argv[sys.argv.index("--peak") + 1])
     else:
-        run("Epoch of GraphMAE's Cora recipe", "torch_geometric layers", cases(given))
+        run("Epoch of GraphMAE", lambda device: cases(given), repeats=7)

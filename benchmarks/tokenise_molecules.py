@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.timing import Case, run
+from benchmarks.timing import Case, installed, run
 from mmbio.config import MoleBertTokenizerConfig
 from mmbio.data.smiles import nci
 from mmbio.models.mole_bert_tokenizer import MoleBertTokenizer, groups_of
@@ -89,33 +89,31 @@ def readable(texts: Sequence[str]) -> list[str]:
     return found
 
 
-if __name__ == "__main__":
+def cases(device: torch.device) -> list[Case]:
     texts = readable(nci().texts[: MOLECULES + 50])[:MOLECULES]
     ours, theirs = read(texts), plain_read(texts)
     assert ours.edge_attr is not None
     assert all(torch.equal(a, b) for a, b in zip((ours.x, ours.edge_index, ours.edge_attr), theirs, strict=True))
     torch.manual_seed(0)
-    model = MoleBertTokenizer(MoleBertTokenizerConfig()).eval()
-    with torch.inference_mode():
-        same = (model.ids(ours) == plain_ids(model, ours)).float().mean()
-        assert same > 0.999, same  # rounding may decide between two codes
-        rows = run(
-            f"{MOLECULES} molecules ({len(ours.x)} atoms)",
-            "plain",
-            [
-                Case("SMILES to graphs", lambda: read(texts), lambda: plain_read(texts)),
-                Case("the same, torch_geometric", lambda: read(texts), lambda: from_smiles(texts)),
-                Case(
-                    "graphs to codes, 5 x 300",
-                    lambda: model.ids(Graphs(ours.x, ours.edge_index, ours.offsets, ours.edge_attr)),
-                    lambda: plain_ids(model, ours),
-                ),
-                Case("SMILES to codes", lambda: model.ids(read(texts)), lambda: plain_ids(model, read(texts))),
-            ],
-            repeats=9,
-        )
-    for row in rows:
-        rates = [round(MOLECULES / row[f"{side}_ms"] * 1e3) for side in ("ours", "peer")]
-        print(
-            f"{row['name']:<36} {row['threads']:>2} thr  ours {rates[0]:,} molecules/s  peer {rates[1]:,} molecules/s"
-        )
+    model = MoleBertTokenizer(MoleBertTokenizerConfig()).eval().requires_grad_(False).to(device)
+
+    def fresh() -> Graphs:
+        return Graphs(ours.x, ours.edge_index, ours.offsets, ours.edge_attr).to(device)
+
+    same = (model.ids(fresh()) == plain_ids(model, fresh())).float().mean()
+    assert same > 0.999, same  # rounding may decide between two codes
+    plain, pyg = "pretrain-gnns' way", installed("torch-geometric") or "torch-geometric"
+    reading = {plain: lambda: plain_read(texts), f"from_smiles of {pyg}": lambda: from_smiles(texts)}
+    return [
+        Case(f"{MOLECULES} SMILES to graphs", lambda: read(texts), reading),
+        Case("graphs to codes, 5 x 300", lambda: model.ids(fresh()), {plain: lambda: plain_ids(model, fresh())}),
+        Case(
+            "SMILES to codes",
+            lambda: model.ids(read(texts).to(device)),
+            {plain: lambda: plain_ids(model, read(texts).to(device))},
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    run(f"Tokenising {MOLECULES} molecules", cases, repeats=9)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mm3d.ops import kernels
 from mm3d.ops.pairwise import check_clouds, squared_distances, tiles, to_common_float
 
 
@@ -17,7 +18,7 @@ def ball_query(queries: Tensor, points: Tensor, radius: float, k: int) -> Tensor
     Within means squared distance < radius^2 (strictly; radius is squared in the dtype of the points, as in
     the official kernel). Fewer than k: the remaining places repeat the first one found. None: all places are
     index 0, as the official kernel leaves them; it is then NOT within the radius. k may exceed N. Not the
-    nearest: see `knn` for those.
+    nearest: see `knn` for those. On GPU one Triton kernel in float32 measures and selects, and stops at the k-th.
     Raises ValueError for wrong shapes, empty clouds, k < 1 or a radius that is not positive.
     Source: Qi et al., "PointNet++", 2017, Section 3.2.
     """
@@ -27,6 +28,10 @@ def ball_query(queries: Tensor, points: Tensor, radius: float, k: int) -> Tensor
     queries, points = to_common_float(queries.detach(), points.detach())
     batch, size, _ = points.shape
     limit = points.new_tensor(radius).square()
+    if kernels.serves(queries, points):
+        from mm3d.ops.kernels.ball_query import within
+
+        return within(queries, points, limit, k)
     numbers = torch.arange(size, dtype=torch.int32, device=points.device)
     found = torch.full((*queries.shape[:2], k), size, dtype=torch.long, device=points.device)
     for clouds, rows in tiles(batch, queries.shape[1], size, points.device):

@@ -6,10 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mm3d.ops import kernels
+
 # |p|^2 at or below this is "near the origin" in the official kernel, which compares in double precision.
 NEAR_ORIGIN = 1e-3
 # Points of one block on CPU: coordinates, differences and distances (7 arrays of float32) stay in cache.
 BLOCK = 1 << 15
+# Points of a cloud that the kernel for GPUs keeps in registers.
+MOST_POINTS = 16384
 
 
 def farthest_point_sample(
@@ -31,7 +35,8 @@ def farthest_point_sample(
 
     NaN or infinite coordinates give some indices in range; checking data is not this function's business. On
     CPU the call runs on the calling thread only: the steps are too small to share, and waking a second thread
-    for each costs far more than it brings. On GPU there is no synchronisation inside the loop.
+    for each costs far more than it brings. On GPU one Triton kernel takes all steps of up to 16,384 points in float32; else
+    each step is queued, without synchronisation inside the loop. The picks are the same everywhere.
 
     Raises ValueError for a wrong shape or dtype, count outside [1, N], or start outside [0, N).
     Source: Qi et al., "PointNet++", 2017, Section 3.2.
@@ -45,6 +50,10 @@ def farthest_point_sample(
     points = points.detach()
     if points.dtype not in (torch.float32, torch.float64):
         points = points.float()
+    if kernels.serves(points) and size <= MOST_POINTS:
+        from mm3d.ops.kernels.farthest_point_sample import sample
+
+        return sample(points, count, first, skip_near_origin)
     # The running distance of a point that must not be picked starts, and so stays, below every distance.
     running = points.new_full((batch, size), torch.inf)
     if skip_near_origin:

@@ -34,9 +34,11 @@ def to_common_float(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return a.to(dtype), b.to(dtype)
 
 
-def tiles(batch: int, rows: int, columns: int, device: torch.device) -> Iterator[tuple[slice, slice]]:
-    """Slices of clouds and of rows: tiles of bounded size that cover (batch, rows, columns)."""
-    budget = CPU_TILE if device.type == "cpu" else GPU_TILE
+def tiles(
+    batch: int, rows: int, columns: int, device: torch.device, budget: int | None = None
+) -> Iterator[tuple[slice, slice]]:
+    """Slices of clouds and of rows: tiles of at most ``budget`` entries (a row at least) that cover (batch, rows, columns)."""
+    budget = budget or (CPU_TILE if device.type == "cpu" else GPU_TILE)
     row_step = max(1, min(rows, budget // columns))
     cloud_step = max(1, budget // (columns * row_step)) if row_step == rows else 1
     for cloud in range(0, batch, cloud_step):

@@ -59,6 +59,7 @@ class GATLayer(nn.Module):
     def forward(self, x: NodeFeatures | Tensor, edges: Pattern) -> Tensor:
         dropout = self.feature_dropout if self.training else 0.0
         added: Tensor | None = None  # the residual of all nodes, from the same dropped input as the values
+        scores: Tensor | None = None
         if not isinstance(x, Tensor) and isinstance(self.residual, nn.Identity):
             x = x.dense()
         widens = self.heads == 1 and isinstance(x, Tensor) and x.shape[1] < self.out
@@ -71,15 +72,14 @@ class GATLayer(nn.Module):
         else:
             if isinstance(x, Tensor):
                 given = F.dropout(x, dropout, dropout > 0)
-                values = self.linear(given)
+                values, scores = self.linear(given), self._scores_of(given)
             elif isinstance(self.residual, nn.Linear):
                 both = x.linear(torch.cat([self.linear.weight, self.residual.weight]), dropout)
                 values, added = both.chunk(2, 1)
             else:
                 values = x.linear(self.linear.weight, dropout)
             values = values.contiguous()
-            per_head = values.view(-1, self.heads, self.out)
-            source, target = (per_head * self.att_source).sum(-1), (per_head * self.att_target).sum(-1)
+            source, target = self._scores(values) if scores is None else scores
             attention = self._attention(source, target, edges)
             summed = aggregate(edges.of_heads(self.heads), values.view(-1, self.out), attention)
             out = summed.view(self.heads, -1, self.out).transpose(0, 1).reshape(-1, self.heads * self.out)
@@ -89,9 +89,24 @@ class GATLayer(nn.Module):
             out = out + (added if edges.nodes is None else added[edges.nodes])
         return out
 
+    def _scores(self, values: Tensor) -> Tensor:
+        """Scores of both ends, (2, T, H), from what is summed, (T, H * D)."""
+        per_head = values.view(-1, self.heads, self.out)
+        return torch.stack([(per_head * self.att_source).sum(-1), (per_head * self.att_target).sum(-1)])
+
+    def _scores_of(self, given: Tensor) -> Tensor:
+        """The same from the input, (T, F): the attention vectors times the weight are 2 H more columns, no passes of width D."""
+        with torch.autocast(given.device.type, enabled=False):  # a product of weights, and scores, keep their precision
+            per_head = self.linear.weight.view(self.heads, self.out, -1)
+            both = torch.stack([self.att_source, self.att_target])  # (2, H, D)
+            weight = torch.einsum("shd,hdf->shf", both, per_head).flatten(0, 1)
+            return F.linear(given.to(weight.dtype), weight).view(-1, 2, self.heads).transpose(0, 1)
+
     def _attention(self, source: Tensor, target: Tensor, edges: Pattern) -> Tensor:
         """(T, H) scores of both ends -> (H * E,) coefficients, one head after the other."""
-        scores = F.leaky_relu(source.t()[:, edges.column] + target.t()[:, edges.target], 0.2)
+        source, target = source.t().contiguous(), target.t().contiguous()
+        scores = source.index_select(1, edges.column) + target.index_select(1, edges.target)
+        scores = F.leaky_relu(scores, 0.2, inplace=True)
         share = edge_softmax(edges, scores)
         dropout = self.attention_dropout if self.training else 0.0
         return F.dropout(share, dropout, dropout > 0).flatten()

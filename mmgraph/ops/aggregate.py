@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -50,10 +51,34 @@ class _Aggregate(torch.autograd.Function):
         to_values = to_weight = None
         if ctx.needs_input_grad[0]:
             order, row, start = pattern.by_column
-            to_values = _sums(row, gradient, start, weight[order])
+            to_values = _sums(row, gradient, start, weight.index_select(0, order))
         if ctx.needs_input_grad[1]:
-            with torch.enable_grad():  # the kernel of the forward has one for this gradient
-                leaf = weight.detach().requires_grad_()
-                sums = _sums(pattern.column, values.detach(), pattern.start, leaf)
-            (to_weight,) = torch.autograd.grad(sums, leaf, gradient)
+            to_weight = _dots(pattern, gradient, values)
         return to_values, to_weight, None
+
+
+def _dots(pattern: Pattern, left: Tensor, right: Tensor) -> Tensor:
+    """For every entry the dot product of its row of left and its column's row of right: (E,)."""
+    fits = len(pattern.column) <= pattern.rows * pattern.columns  # repeated places may be more than torch's class holds
+    if fits and left.device.type == "cpu" and left.dtype in (torch.float32, torch.float64):
+        # Vectorised, where the kernel of embedding_bag calls a function of the linear algebra library an entry.
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", ".*beta state", UserWarning
+            )  # of the class; this one function is what is used
+            places = torch.sparse_csr_tensor(
+                pattern.start,
+                pattern.column,
+                left.new_zeros(len(pattern.column)),
+                (pattern.rows, pattern.columns),
+                check_invariants=False,  # the columns of a row need not be sorted, and may repeat
+            )
+        torch.sparse.sampled_addmm(
+            places, left, right.t(), beta=0.0, out=places
+        )  # a copy could not hold repeated places
+        return places.values()
+    with torch.enable_grad():  # the kernel of the forward has one for this gradient
+        leaf = left.new_ones(len(pattern.column)).requires_grad_()
+        sums = _sums(pattern.column, right.detach(), pattern.start, leaf)
+    (dots,) = torch.autograd.grad(sums, leaf, left)
+    return dots

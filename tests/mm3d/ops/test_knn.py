@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mm3d.ops import gather, knn
+from mm3d.ops.selection import k_smallest
 
 paths = importlib.import_module("mm3d.ops.knn")  # the module; the package's name of it is the function
 
@@ -72,11 +73,11 @@ def test_both_paths_equal_brute_force(
         assert torch.equal(knn(query, points, k)[1], brute(query, points, k)[1])
 
 
-@pytest.mark.parametrize("shape", [(2, 100, 700), (2, 300, 1500), (1, 64, 512)])
+@pytest.mark.parametrize("shape", [(2, 100, 1700), (2, 300, 2500), (1, 64, 1632)])
 @pytest.mark.parametrize("k", [1, 16])
 def test_tree_path_equals_tiles_and_brute_force(shape: tuple[int, int, int], k: int) -> None:
     query, points = clouds(3, *shape, 3, "random")
-    assert paths._tree_pays(query, points)
+    assert paths._tree_pays(query, points, k)
     distances, index = knn(query, points, k)
     assert torch.equal(index, brute(query, points, k)[1])
     tiled = paths._all_distances(query, points, k)
@@ -84,9 +85,44 @@ def test_tree_path_equals_tiles_and_brute_force(shape: tuple[int, int, int], k: 
     assert_valid((distances, index), query, points, k)
 
 
+@pytest.mark.parametrize("shape", [(5, 70, 900), (40, 30, 100)])
+def test_threads_and_tiles_change_nothing(shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    query, points = clouds(11, *shape, 3, "grid")
+    expected = knn(query, points, 7)
+    assert_valid(expected, query, points, 7)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    monkeypatch.setattr(paths, "SMALL_TILE", 2000)
+    for got, known in zip(knn(query, points, 7), expected, strict=True):
+        assert torch.equal(got, known)
+    trees = paths._trees(query, points, 7)
+    monkeypatch.undo()
+    assert torch.equal(paths._trees(query, points, 7), trees)
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    rows=st.integers(1, 20),
+    size=st.integers(1, 300),
+    part=st.floats(0, 1),
+    kind=st.sampled_from(["random", "ties", "infinite"]),
+)
+def test_k_smallest_are_the_first_of_a_stable_sort(seed: int, rows: int, size: int, part: float, kind: str) -> None:
+    draws = np.random.default_rng(seed)
+    values = draws.random((rows, size), np.float32)
+    if kind == "ties":
+        values = np.floor(values * 4).astype(np.float32)
+    if kind == "infinite":
+        values[draws.random(values.shape) < 0.5] = np.inf
+    k = 1 + int(part * (size - 1))
+    columns = values.argsort(1, kind="stable")[:, :k]
+    found = k_smallest(values, k)
+    assert np.array_equal(found[1], columns)
+    assert np.array_equal(found[0], np.take_along_axis(values, columns, 1))
+
+
 def test_large_clouds_with_many_queries_use_several_tiles() -> None:
-    query, points = clouds(4, 2, 40, 20000, 3, "random")  # 13 rows fit a tile
-    assert not paths._tree_pays(query, points)
+    query, points = clouds(4, 2, 40, 20000, 3, "random")  # 3 rows fit a tile
+    assert not paths._tree_pays(query, points, 5)
     assert_valid(knn(query, points, 5), query, points, 5)
 
 
