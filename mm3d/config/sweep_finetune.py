@@ -33,9 +33,7 @@ class SweepFinetuneRecipe:
     validation: float = 0.15
     """Share of the sweeps that are not tested on that selects the epoch, at least one; of fewer than four sweeps, three
     of twelve sectors around the sensor select it."""
-    sweeps: SweepsConfig = field(
-        default_factory=lambda: SweepsConfig(max_points=0, max_voxels=0, rotation=3.141593, on_error="skip")
-    )
+    sweeps: SweepsConfig = field(default_factory=lambda: SweepsConfig(max_points=0, max_voxels=0, rotation=3.141593))
     norm_momentum: float = 0.1
     """Share of a batch in batch norm's running statistics, whatever the pretraining had: runs are short."""
     optim: OptimConfig = field(default_factory=lambda: OptimConfig(lr=3e-3, weight_decay=0.01, warmup_epochs=0))

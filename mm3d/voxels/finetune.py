@@ -52,7 +52,8 @@ def finetune_sweeps(
         scratch: take the encoder's sizes only, not its weights: the control that says what pretraining brought.
 
     Returns:
-        Test scores ``accuracy`` and ``miou``; and ``validation``, the mean IoU that selected the epoch.
+        Test scores ``accuracy`` and ``miou``; ``validation``, the mean IoU that selected the epoch; and
+        ``sweeps_left_out`` where some could not be used.
 
     Raises:
         UserError: data without labels, a model that is not on voxels of sweeps, or what training raises.
@@ -80,6 +81,8 @@ def finetune_sweeps(
     score = evaluate(outcome.job.model, parts.test)
     chosen = read_record(folder.state / "best.json")["score"]
     scores = {"accuracy": score.accuracy, "miou": score.miou, "validation": chosen}
+    if skipped:
+        scores["sweeps_left_out"] = float(len(skipped))
     if outcome.main:
         write_scores(folder, f"{type(outcome.job.model).__name__}: {folder.path.resolve().name}", scores)
     return scores

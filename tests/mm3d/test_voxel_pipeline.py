@@ -120,20 +120,6 @@ def test_probe(run: Path, sweeps: Path) -> None:
     assert "no such folder" in wrong.err
 
 
-def test_finetune(run: Path, sweeps: Path) -> None:
-    said = command("finetune", run, "--data", sweeps, "--seeds", 1, "--steps", 12)
-    assert said.status == 0, said.err
-    scores = {line.split("  ")[0]: float(line.split()[-1]) for line in said.out.splitlines()
-              if line.startswith(("pretrained", "from scratch"))}  # fmt: skip
-    assert set(scores) == {"pretrained", "from scratch"}
-    assert all(0 <= score <= 1 for score in scores.values())
-    assert said.out == command("finetune", run, "--data", sweeps, "--seeds", 1, "--steps", 12).out
-    for option, value in (("--steps", 0), ("--lr", 2.0), ("--depth", 3)):
-        wrong = command("finetune", run, "--data", sweeps, option, value)
-        assert wrong.status == 2
-        assert option in wrong.err
-
-
 def test_one_frame_is_split_by_sectors(run: Path, sweeps: Path, tmp_path: Path) -> None:
     for kind in ("velodyne", "labels"):
         (tmp_path / kind).mkdir()

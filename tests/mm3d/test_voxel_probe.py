@@ -15,7 +15,6 @@ from mm3d.layers.voxel_backbone import VoxelBackbone
 from mm3d.models.voxel_mae import VoxelMAE
 from mm3d.ops.kernel_map import unravel
 from mm3d.ops.voxel_grid import SparseVoxels, VoxelGrid
-from mm3d.voxels.finetune import turned
 from mm3d.voxels.probe import majority, segmentation_score, voxel_set
 
 GRID = GridConfig((-16.0, -16.0, -3.0), (16.0, 16.0, 5.0), (1.0, 1.0, 0.2))
@@ -64,13 +63,6 @@ def test_sweeps_without_labels_in_range_are_said() -> None:
     sweep = streets(1)[0]
     with pytest.raises(UserError, match="street 0: no labelled voxels to train on"):
         voxel_set([sweep._replace(labels=np.full(len(sweep.points), -1))], SweepsConfig(), MODEL)
-
-
-def test_turned_sweeps_keep_their_classes() -> None:
-    batch, target = turned(streets(1)[0], ENCODER, generator(0))
-    assert batch.indices.shape == (len(target), 4)
-    ground = batch.features[target == 0, 2]
-    assert abs(float(ground.median()) + 1.73) < 0.15
 
 
 def test_every_voxel_reads_a_voxel_whose_field_holds_it() -> None:
