@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 from tiny_mm3d import command, write_recipe
+from tiny_voxels import write_sweeps
 
 import core.cli.recipes
 import mm3d.data.semantic_kitti
 import mm3d.data.sweeps
 from core.saving import load_foreign
 from mm3d.commands.demo import demo
-from mm3d.data.street import street_sweep
 from mm3d.models.voxel_mae import VoxelMAE
 from mm3d.models.voxel_mae_official import from_official, to_official
 
@@ -40,14 +40,7 @@ RECIPE = {
 @pytest.fixture(scope="module")
 def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four labelled sweeps as SemanticKITTI has them, of generated streets; cars and road are told apart."""
-    root = tmp_path_factory.mktemp("sweeps")
-    (root / "velodyne").mkdir()
-    (root / "labels").mkdir()
-    for seed in range(4):
-        points, kinds = street_sweep(seed)
-        points.tofile(root / "velodyne" / f"{seed:06d}.bin")
-        np.array([40, 50, 10, 80, 71, 70, 30], "<u4")[kinds].tofile(root / "labels" / f"{seed:06d}.label")
-    return root
+    return write_sweeps(tmp_path_factory.mktemp("sweeps") / "four", 4)
 
 
 @pytest.fixture(scope="module")

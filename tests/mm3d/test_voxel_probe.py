@@ -5,25 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tiny_voxels import ENCODER, GRID, streets
+from tiny_voxels import MODEL as CONFIG
 
 from core.errors import UserError
 from core.random import generator
-from mm3d.config.voxels import GridConfig, RangeMaskConfig, SweepsConfig, VoxelEncoderConfig, VoxelMAEConfig
-from mm3d.data.semantic_kitti import LabelledSweep
-from mm3d.data.street import street_sweep
+from mm3d.config.voxels import SweepsConfig
 from mm3d.layers.voxel_backbone import VoxelBackbone
 from mm3d.models.voxel_mae import VoxelMAE
 from mm3d.ops.kernel_map import unravel
 from mm3d.ops.voxel_grid import SparseVoxels, VoxelGrid
 from mm3d.voxels.probe import majority, segmentation_score, voxel_set
 
-GRID = GridConfig((-16.0, -16.0, -3.0), (16.0, 16.0, 5.0), (1.0, 1.0, 0.2))
-ENCODER = VoxelEncoderConfig(GRID, channels=(4, 4, 8, 8), out_channels=8)
-MODEL = VoxelMAE(VoxelMAEConfig(ENCODER, (8, 4), RangeMaskConfig((6.0, 12.0))))
-
-
-def streets(count: int) -> list[LabelledSweep]:
-    return [LabelledSweep(f"street {seed}", *street_sweep(seed)) for seed in range(count)]
+MODEL = VoxelMAE(CONFIG)
 
 
 def test_a_voxel_has_the_class_of_most_of_its_points() -> None:
