@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tiny_voxels import ENCODER, GRID, MODEL, streets
+from tiny_voxels import ENCODER, GRID, MODEL, streets, write_sweeps
 
 from core.errors import UserError
 from core.random import generator
 from mm3d.config import SweepFinetuneRecipe
 from mm3d.config.voxels import SweepsConfig
+from mm3d.data.semantic_kitti import find_labelled
 from mm3d.data.sweeps import in_grid
 from mm3d.models.voxel_mae import VoxelMAE
 from mm3d.voxels.labelled import LabelledSweepSamples
@@ -110,3 +112,11 @@ def test_a_sweep_that_is_turned_out_of_range_is_taken_as_it_is() -> None:
     counts = {len(data.sample(0, generator(seed)).labels) for seed in range(8)}
     assert len(counts) == 1
     assert counts.pop() > 100
+
+
+def test_sweeps_of_a_folder_are_evenly_spread(tmp_path: Path) -> None:
+    data = str(write_sweeps(tmp_path / "data", 5))
+    for most, numbers in ((2, [0, 4]), (3, [0, 2, 4]), (9, [0, 1, 2, 3, 4]), (0, [0, 1, 2, 3, 4])):
+        found = find_labelled(data, SWEEPS, most)
+        assert [int(Path(name).stem) for name in found.names] == numbers
+        assert [reader().name for reader in found.readers] == list(found.names)
