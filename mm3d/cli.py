@@ -21,7 +21,7 @@ COMMANDS = [
     ),
     _words("pretrain", "RECIPE", "train a recipe; leaves a run folder with report.html"),
     _typed("probe", "RUN --data ...", "frozen features: linear SVM, logistic, kNN; mean and std over seeds"),
-    _words("finetune", "RUN --data ...", "classification, part segmentation, few-shot"),
+    _words("finetune", "RUN --data ...", "classification, part segmentation, few-shot; classes of voxels of sweeps"),
     _words("embed", "RUN INPUT... -o x.npz", "features of your files"),
     _words(
         "reconstruct",

@@ -109,7 +109,8 @@ def parse(verb: str, words: list[str], script: str = "mm3d") -> None:
     elif verb == "finetune":
         chosen = words[words.index("--recipe") + 1] if "--recipe" in words else module.OPTIONS["recipe"][1]
         recipe = find_recipe(script, chosen)
-        parse_recipe(recipe, module.FinetuneRecipe, f"{script} finetune", words[1:], module.OPTIONS)
+        of_recipe = getattr(module, "recipe_kind", lambda recipe: module.FinetuneRecipe)
+        parse_recipe(recipe, of_recipe(recipe), f"{script} finetune", words[1:], module.OPTIONS)
     elif verb in ("probe", "convert", "demo"):
         parser = new_parser(f"{script} {verb}")
         parser.add_function_arguments(getattr(module, verb), as_group=False, as_positional=True)

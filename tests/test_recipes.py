@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from core.cli.recipes import all_recipes, build_recipe, find_recipe
+from mm3d.commands.finetune import recipe_kind
 from mm3d.commands.pretrain import RECIPES
 from mm3d.commands.tokenize import TOKENIZERS
-from mm3d.config import FinetuneRecipe
+from mm3d.config import FinetuneRecipe, SweepFinetuneRecipe
 from mm3d.models import new_model as new_model_3d
 from mmbio.config import RECIPES as BIO_RECIPES
 from mmbio.config import TOKENIZERS as BIO_TOKENIZERS
@@ -34,9 +35,9 @@ def test_recipe(name: str) -> None:
     recipe = find_recipe("mm3d", name)
     assert recipe.paper
     system = recipe.values.get("system")
-    made = build_recipe(recipe, (RECIPES | TOKENIZERS)[system] if system else FinetuneRecipe)
+    made = build_recipe(recipe, (RECIPES | TOKENIZERS)[system] if system else recipe_kind(recipe))
     assert dataclasses.is_dataclass(made)
-    if isinstance(made, FinetuneRecipe):
+    if isinstance(made, FinetuneRecipe | SweepFinetuneRecipe):
         return
     with torch.device("meta"):
         count = sum(p.numel() for p in new_model_3d(made.model).parameters())

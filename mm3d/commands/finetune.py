@@ -3,44 +3,47 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
-from core.cli.recipes import find_recipe, parse_recipe
+from core.cli.finetune import finetune_command, finetune_options
+from core.cli.recipes import Recipe, find_recipe, parse_recipe
 from core.errors import Interrupted, UserError
 from core.reporting.tables import Table
 from core.training.config import with_seed
 from core.training.rank import is_main
-from mm3d.config import FinetuneRecipe
+from mm3d.config import FinetuneRecipe, SweepFinetuneRecipe
+
+CLOUDS, SWEEPS = "finetune", "finetune_voxels"
+"""The recipes where none is given, by what the model is on."""
 
 OPTIONS = {
-    "recipe": (str, "finetune", "recipe of the task: a name of `mm3d list 'finetune*'`, or a file"),
-    "out": (str, None, "folder for the runs, one a seed; RUN-RECIPE where none is given"),
-    "resume": (bool, False, "go on with the runs that are in the folder"),
-    "scratch": (bool, False, "take the network's sizes but not its weights: the control"),
-    "seeds": (int, 1, "how many runs, with seeds train.seed, train.seed + 1, ..."),
+    **finetune_options("mm3d", CLOUDS),
     "ways": (int, 0, "few-shot: classes an episode; 0 fine-tunes on the whole train split"),
     "shots": (int, 10, "few-shot: training samples a class"),
     "queries": (int, 20, "few-shot: test samples a class"),
     "episodes": (int, 10, "few-shot: episodes"),
 }
 
+SWEEP_OPTIONS = finetune_options("mm3d", SWEEPS)
+
 
 def main(words: list[str]) -> None:
-    """Fine-tune on classification, segmentation or few-shot episodes; mean and std over seeds or episodes."""
+    """Fine-tune on classification, segmentation, few-shot episodes or classes of voxels; mean and std over seeds or episodes."""
     if not words or words[0].startswith("-"):
         if words[:1] not in (["-h"], ["--help"]):
             raise UserError("usage: mm3d finetune RUN [--recipe NAME] [--data ...] [--key value ...]")
         words = ["RUN", *words]
-    from mm3d.voxels.features import takes_sweeps
-
-    if Path(words[0]).is_dir() and takes_sweeps(words[0]):
-        from core.cli.options import call
-        from mm3d.commands.voxels import finetune_sweeps
-
-        return call(finetune_sweeps, "mm3d finetune", words)
-    name = next((b for a, b in itertools.pairwise(words) if a == "--recipe"), "finetune")
+    name = next((b for a, b in itertools.pairwise(words) if a == "--recipe"), None)
     name = next((w.split("=", 1)[1] for w in words if w.startswith("--recipe=")), name)
-    recipe = find_recipe("mm3d", name)
+    on_sweeps = _on_sweeps(words[0])
+    recipe = find_recipe("mm3d", name or (SWEEPS if on_sweeps else CLOUDS))
+    if recipe_kind(recipe) is SweepFinetuneRecipe:
+        return finetune_command("mm3d", SweepFinetuneRecipe, SWEEP_OPTIONS, _find_sweeps, words)
+    if on_sweeps:
+        raise UserError(
+            f"{words[0]}: a model on LiDAR sweeps; recipe {recipe.name} is for clouds, expected task: voxels"
+        )
     settings, options = parse_recipe(recipe, FinetuneRecipe, f"mm3d finetune {words[0]}", words[1:], OPTIONS)
     for key, least in (("seeds", 1), ("ways", 0), ("shots", 1), ("queries", 1), ("episodes", 1)):
         if options[key] < least:
@@ -50,6 +53,27 @@ def main(words: list[str]) -> None:
         _finetune(words[0], settings, options, out)
     except Interrupted as stopped:
         raise Interrupted(f"{stopped}. Go on with the same command and --resume") from stopped
+
+
+def recipe_kind(recipe: Recipe) -> type:
+    """The dataclass of a fine-tuning recipe, by its task: on voxels of sweeps, or on clouds."""
+    return SweepFinetuneRecipe if recipe.values.get("task") == "voxels" else FinetuneRecipe
+
+
+def _on_sweeps(run: str) -> bool:
+    """Whether a folder here, or the first of its seeds, holds a model on sweeps."""
+    if not Path(run).is_dir():
+        return False
+    from core.training.pretrained import seed_folders
+    from mm3d.voxels.features import takes_sweeps
+
+    return takes_sweeps(seed_folders(run)[0])
+
+
+def _find_sweeps() -> Callable[..., dict[str, float]]:
+    from mm3d.voxels.finetune import finetune_sweeps
+
+    return finetune_sweeps
 
 
 def _folder(run: str, recipe: str, options: dict) -> str:

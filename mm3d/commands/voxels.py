@@ -35,34 +35,3 @@ def probe_sweeps(run: str, data: str, seeds: int, out: str | None) -> None:
         write_atomically(target, json.dumps(said, indent=2).encode())
     except OSError as error:
         raise UserError(f"{target}: could not be written ({error.strerror or error})") from error
-
-
-def finetune_sweeps(run: str, data: str = "street", seeds: int = 2, steps: int = 100, lr: float = 3e-3) -> None:
-    """Fine-tune a model on sweeps for the class of every voxel, beside the same network from scratch; prints the scores.
-
-    Args:
-        run: run folder, saved model or hub id.
-        data: labelled sweeps: a SemanticKITTI folder, an npz, or street.
-        seeds: how many runs of each.
-        steps: of the optimiser, one sweep each.
-        lr: largest learning rate.
-    """
-    from core.reporting.tables import Table
-    from mm3d.data.semantic_kitti import labelled_sweeps
-    from mm3d.models import load_model
-    from mm3d.voxels.features import sweeps_config_of
-    from mm3d.voxels.finetune import finetune_voxels
-    from mm3d.voxels.probe import SPLIT_BY_SWEEP, voxel_set
-
-    for name, value in (("seeds", seeds), ("steps", steps)):
-        if value < 1:
-            raise UserError(f"--{name} {value}: expected at least 1")
-    if not 0 < lr < 1:
-        raise UserError(f"--lr {lr}: expected a rate between 0 and 1")
-    model, config = load_model(run), sweeps_config_of(run)
-    sweeps, classes = labelled_sweeps(data, config)
-    found = voxel_set(sweeps, config, model)
-    rows = finetune_voxels(model, found, len(classes), seeds, steps, lr)
-    how = "the last quarter of the sweeps" if len(sweeps) >= SPLIT_BY_SWEEP else "every fourth sector: a smoke test"
-    print(f"{data}: {len(classes)} classes, {len(found.joined(True)):,} held-out voxels ({how}), {seeds} seeds")
-    print(Table(("fine-tuned from", "accuracy", "mean IoU"), rows).text())

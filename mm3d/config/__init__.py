@@ -6,6 +6,7 @@ from mm3d.config.point_bert import PointBERTConfig, PointBERTRecipe
 from mm3d.config.point_dvae import CosineConfig, PointDVAEConfig, PointDVAERecipe
 from mm3d.config.point_mae import PointMAEConfig, PointMAERecipe
 from mm3d.config.points import Patching, PointsConfig
+from mm3d.config.sweep_finetune import SweepFinetuneRecipe, VoxelSegmenterConfig
 
 __all__ = [
     "CosineConfig",
@@ -21,4 +22,6 @@ __all__ = [
     "PointMAEConfig",
     "PointMAERecipe",
     "PointsConfig",
+    "SweepFinetuneRecipe",
+    "VoxelSegmenterConfig",
 ]

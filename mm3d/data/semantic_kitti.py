@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,32 +34,54 @@ class LabelledSweep(NamedTuple):
     labels: np.ndarray
 
 
-def labelled_sweeps(source: str, config: SweepsConfig) -> tuple[list[LabelledSweep], tuple[str, ...]]:
-    """Labelled sweeps of a word of the command line, and the names of their classes.
+class LabelledSource(NamedTuple):
+    """Names of M labelled sweeps, functions that read them, and the names of their classes."""
 
-    ``street``: the generated sweeps. A folder: SemanticKITTI, ``velodyne/N.bin`` beside ``labels/N.label``; of more than
-    64 sweeps, 64 evenly spread. An npz: arrays ``NAME_points`` with ``NAME_label`` in SemanticKITTI's numbers.
+    names: tuple[str, ...]
+    readers: tuple[Callable[[], LabelledSweep], ...]
+    classes: tuple[str, ...]
+
+
+def labelled_sweeps(source: str, config: SweepsConfig) -> tuple[list[LabelledSweep], tuple[str, ...]]:
+    """The sweeps that :func:`find_labelled` finds, all read, and the names of their classes.
 
     Raises:
         UserError: nothing labelled there, or labels that do not fit.
     """
+    found = find_labelled(source, config)
+    return [read() for read in found.readers], found.classes
+
+
+def find_labelled(source: str, config: SweepsConfig, most: int = MOST) -> LabelledSource:
+    """Labelled sweeps of a word of the command line; nothing is read yet, except the lists inside npz files.
+
+    ``street``: the generated sweeps. A folder: SemanticKITTI, ``velodyne/N.bin`` beside ``labels/N.label``; of more than
+    ``most`` sweeps (0 for all), so many evenly spread. An npz: arrays ``NAME_points`` with ``NAME_label`` in
+    SemanticKITTI's numbers.
+
+    Raises:
+        UserError: nothing labelled there.
+    """
     if source == "street":
-        made = [(seed, *street_sweep(seed)) for seed in range(SWEEPS)]
-        return [LabelledSweep(f"street {seed} (generated)", points, kinds) for seed, points, kinds in made], CLASSES
+        seeds = range(SWEEPS)
+        names = tuple(f"street {seed} (generated)" for seed in seeds)
+        return LabelledSource(names, tuple(partial(_generated, seed) for seed in seeds), CLASSES)
     path = Path(source)
+    found: list[tuple[str, Callable[[], LabelledSweep]]]
     if path.suffix == ".npz" and path.is_file():
-        found = _frames(path)
+        found = [(f"{path}: {name}", partial(_frame, path, name)) for name in _labelled_frames(path)]
     elif path.is_dir():
         files = [file for file in sweep_files(path) if label_file(file).is_file()]
-        chosen = np.unique(np.linspace(0, len(files) - 1, min(MOST, len(files))).astype(int))
-        found = [_of_folder(files[i], config) for i in chosen]
+        chosen = np.unique(np.linspace(0, len(files) - 1, min(most or len(files), len(files))).astype(int))
+        found = [(str(files[i]), partial(_of_folder, files[i], config)) for i in chosen]
     else:
         raise UserError(f"data {source!r}: no such folder or .npz file; expected labelled sweeps, or street")
     if not found:
         raise UserError(
             f"{path}: no labelled sweeps; expected velodyne/N.bin with labels/N.label, or NAME_label arrays"
         )
-    return found, NAMES
+    found_names, readers = zip(*found, strict=True)
+    return LabelledSource(found_names, readers, NAMES)
 
 
 def label_file(sweep: Path) -> Path:
@@ -75,18 +99,28 @@ def benchmark_classes(raw: np.ndarray) -> np.ndarray:
     return table[raw & 0xFFFF]
 
 
-def _frames(path: Path) -> list[LabelledSweep]:
+def _generated(seed: int) -> LabelledSweep:
+    return LabelledSweep(f"street {seed} (generated)", *street_sweep(seed))
+
+
+def _labelled_frames(path: Path) -> list[str]:
+    """Names of the sweeps of an npz that have labels."""
     names = frame_names(path)
-    found = []
     with np.load(path, allow_pickle=False) as arrays:
-        for name in names:
-            labels = name.removesuffix("points") + "label"
-            if labels in arrays.files:
-                points = finite(arrays[name], f"{path}: {name}")
-                if len(points) != len(arrays[labels]):
-                    raise UserError(f"{path}: {len(arrays[labels])} of {labels} for {len(points)} finite points")
-                found.append(LabelledSweep(name, points, benchmark_classes(arrays[labels].astype(np.int64))))
-    return found
+        return [name for name in names if _labels_of(name) in arrays.files]
+
+
+def _labels_of(name: str) -> str:
+    return name.removesuffix("points") + "label"
+
+
+def _frame(path: Path, name: str) -> LabelledSweep:
+    labels = _labels_of(name)
+    with np.load(path, allow_pickle=False) as arrays:
+        points = finite(arrays[name], f"{path}: {name}")
+        if len(points) != len(arrays[labels]):
+            raise UserError(f"{path}: {len(arrays[labels])} of {labels} for {len(points)} finite points")
+        return LabelledSweep(name, points, benchmark_classes(arrays[labels].astype(np.int64)))
 
 
 def _of_folder(file: Path, config: SweepsConfig) -> LabelledSweep:

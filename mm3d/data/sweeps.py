@@ -105,12 +105,7 @@ def usable(sweeps: Sweeps, config: SweepsConfig, grid: GridConfig) -> Sweeps:
 
     def look(index: int) -> None:
         points = sweeps.points(index)
-        voxels = in_grid(points, config, grid)
-        if len(voxels.indices) < config.minimum:
-            raise UserError(
-                f"{sweeps.names[index]}: {len(voxels.indices)} voxels in the range {list(grid.low)} to {list(grid.high)}; "
-                f"expected at least {config.minimum} (sweeps.minimum)"
-            )
+        check_range(points, sweeps.names[index], config, grid)
         digest.update(points.numpy()[:: max(1, len(points) // 512)].tobytes())
 
     where = sweeps.names[0] if len(sweeps) == 1 else f"{sweeps.names[0]} and {len(sweeps) - 1} other sweeps"
@@ -122,6 +117,20 @@ def usable(sweeps: Sweeps, config: SweepsConfig, grid: GridConfig) -> Sweeps:
         skipped=(*sweeps.skipped, *skipped),
         fingerprint=digest.hexdigest()[:16],
     )
+
+
+def check_range(points: torch.Tensor, name: str, config: SweepsConfig, grid: GridConfig) -> None:
+    """See that a sweep has enough voxels in range.
+
+    Raises:
+        UserError: it has fewer, naming it.
+    """
+    count = len(in_grid(points, config, grid).indices)
+    if count < config.minimum:
+        raise UserError(
+            f"{name}: {count} voxels in the range {list(grid.low)} to {list(grid.high)}; "
+            f"expected at least {config.minimum} (sweeps.minimum)"
+        )
 
 
 def in_grid(points: torch.Tensor, config: SweepsConfig, grid: GridConfig, max_voxels: int | None = None) -> Voxelized:

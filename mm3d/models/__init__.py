@@ -18,8 +18,10 @@ def classes() -> tuple[type, ...]:
     from mm3d.models.point_mae import PointMAE
     from mm3d.models.voxel_mae import VoxelMAE
     from mm3d.models.voxel_mae_hess import HessVoxelMAE
+    from mm3d.models.voxel_segmenter import VoxelSegmenter
 
-    return PointMAE, PointBERT, PointDVAE, PointClassifier, PartSegmenter, VoxelMAE, HessVoxelMAE, GeoMAE
+    clouds = (PointMAE, PointBERT, PointDVAE, PointClassifier, PartSegmenter)
+    return *clouds, VoxelMAE, VoxelSegmenter, HessVoxelMAE, GeoMAE
 
 
 def new_model(config: Any) -> Any:

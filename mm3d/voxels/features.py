@@ -15,8 +15,9 @@ from mm3d.config.voxels import SweepsConfig
 from mm3d.data.sweep_samples import SweepSamples
 from mm3d.data.sweeps import Sweeps, find_sweeps, usable
 from mm3d.models.voxel_mae import VoxelBatch, VoxelMAE
+from mm3d.models.voxel_segmenter import VoxelSegmenter
 
-SWEEP_MODELS = (VoxelMAE.__name__,)
+SWEEP_MODELS = (VoxelMAE.__name__, VoxelSegmenter.__name__)
 
 
 def takes_sweeps(source: str | Path) -> bool:
@@ -36,7 +37,7 @@ def sweeps_config_of(source: str | Path) -> SweepsConfig:
     return from_dict(SweepsConfig, folder.config().get("sweeps", {}), str(folder.path / "config.yaml"))
 
 
-def samples_of(words: Sequence[str], model: VoxelMAE, config: SweepsConfig) -> SweepSamples:
+def samples_of(words: Sequence[str], model: VoxelMAE | VoxelSegmenter, config: SweepsConfig) -> SweepSamples:
     """The user's sweeps, those that can be used.
 
     Raises:
@@ -50,7 +51,9 @@ def samples_of(words: Sequence[str], model: VoxelMAE, config: SweepsConfig) -> S
 
 
 @torch.no_grad()
-def encode_sweeps(model: VoxelMAE, samples: SweepSamples, device: str = "cpu", batch_size: int = 4) -> np.ndarray:
+def encode_sweeps(
+    model: VoxelMAE | VoxelSegmenter, samples: SweepSamples, device: str = "cpu", batch_size: int = 4
+) -> np.ndarray:
     """Features of all sweeps in their order, none of them augmented: (M, F) float32."""
     found = []
     for start in range(0, len(samples), batch_size):

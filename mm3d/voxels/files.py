@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.devices import move_to
+from core.errors import UserError
 from core.reporting.tables import Table
 from mm3d.models import load_model
+from mm3d.models.voxel_segmenter import VoxelSegmenter
 from mm3d.user_files import Embedded, Looked, OnError, check_ratio
 from mm3d.voxels.features import encode_sweeps, samples_of, sweeps_config_of
 from mm3d.voxels.pictures import hits, plot_sweeps, sweeps_page
@@ -24,8 +26,16 @@ def embed(run: str, words: Sequence[str], on_error: OnError, device: str) -> Emb
 
 
 def look(run: str, words: Sequence[str], out: str, seed: int, mask_ratio: float | None, on_error: OnError) -> Looked:
-    """Voxels that were shown and hidden, and those that the network finds most probable, from above and to turn."""
+    """Voxels that were shown and hidden, and those that the network finds most probable, from above and to turn.
+
+    Raises:
+        UserError: a model that predicts classes.
+    """
     model = load_model(run)
+    if isinstance(model, VoxelSegmenter):
+        raise UserError(
+            f"{run}: a {type(model).__name__} is fine-tuned and reconstructs nothing; expected a pretrained run"
+        )
     if mask_ratio is not None:
         check_ratio(mask_ratio)
         rings = len(model.config.mask.ratios)

@@ -1,99 +1,178 @@
-"""Fine-tuning on the classes of voxels: the pretrained backbone and a linear layer, trained together."""
+"""Fine-tuning of a pretrained backbone on the classes of voxels with an honest protocol.
+
+The epoch is selected on validation voxels that are neither trained on nor reported; the test part is scored once.
+"""
 
 from __future__ import annotations
 
-import copy
-import math
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.evaluation.metrics import MeanStd, mean_std
-from core.evaluation.untrained import untrained
-from core.random import derive_seed, generator
-from mm3d.config.voxels import SweepsConfig, VoxelEncoderConfig
-from mm3d.data.semantic_kitti import LabelledSweep
-from mm3d.data.sweep_samples import augmented
-from mm3d.data.sweeps import in_grid
-from mm3d.layers.voxel_backbone import VoxelBackbone
-from mm3d.models.voxel_mae import VoxelBatch, VoxelMAE
-from mm3d.ops.voxel_grid import SparseVoxels, VoxelGrid
-from mm3d.voxels.probe import SegmentationScore, VoxelSet, majority, segmentation_score
+from core.config import from_dict
+from core.errors import UserError
+from core.reporting.scores import write_scores
+from core.saving import MODEL, WEIGHTS, describe, load_strictly, load_tensors, resolve
+from core.training.data import Microbatch
+from core.training.job import Job, run_training
+from core.training.run import RunFolder
+from core.training.selection import BestWeights, read_record
+from mm3d.config.sweep_finetune import SweepFinetuneRecipe, VoxelSegmenterConfig
+from mm3d.config.voxels import VoxelEncoderConfig
+from mm3d.data.clouds import collect
+from mm3d.data.semantic_kitti import LabelledSweep, find_labelled
+from mm3d.data.sweeps import check_range
+from mm3d.models.voxel_segmenter import VoxelSegmenter
+from mm3d.voxels.features import on_device, takes_sweeps
+from mm3d.voxels.labelled import LabelledSweepSamples, LabelledVoxels
+from mm3d.voxels.parts import SweepParts, split_sweeps
+from mm3d.voxels.probe import SegmentationScore, segmentation_score
+
+Scores = dict[str, float]
 
 
-class VoxelSegmenter(nn.Module):
-    """A class for every voxel, from what all stages of the backbone say of its place: (N, features) -> (N, classes)."""
-
-    def __init__(self, encoder: VoxelBackbone, classes: int) -> None:
-        super().__init__()
-        config = encoder.config
-        width = sum(config.channels) + config.out_channels
-        self.encoder = encoder
-        self.head = nn.Sequential(nn.BatchNorm1d(width), nn.Linear(width, classes))
-
-    def forward(self, batch: VoxelBatch) -> Tensor:
-        grid = VoxelGrid(batch.indices, self.encoder.config.grid.shape, len(batch.offsets) - 1, check=False)
-        return self.head(self.encoder.at_voxels(SparseVoxels(batch.features, grid)))
-
-
-def finetune_voxels(
-    model: VoxelMAE, found: VoxelSet, classes: int, seeds: int = 3, steps: int = 100, lr: float = 3e-3
-) -> list[tuple[str, MeanStd, MeanStd]]:
-    """Held-out scores of the fine-tuned backbone, beside the same network from fresh weights.
-
-    The last step's network is scored; nothing is selected on held-out voxels.
+def finetune_sweeps(
+    recipe: SweepFinetuneRecipe, pretrained: str | Path, out: str | Path, resume: bool = False, scratch: bool = False
+) -> Scores:
+    """Fine-tune, select on validation voxels, score the test part once; leaves a run folder with ``result.json`` and
+    ``report.html``.
 
     Args:
-        found: labelled voxels, of which some are held out.
-        classes: how many there are.
-        seeds: of the head, the order of the sweeps, and the fresh weights.
-        steps: of AdamW, one sweep each, learning rate falling to zero on a cosine.
+        recipe: data, schedule.
+        pretrained: run folder, saved model or hub id whose backbone is taken.
+        out: the run folder.
+        resume: go on with the run in ``out``.
+        scratch: take the encoder's sizes only, not its weights: the control that says what pretraining brought.
 
     Returns:
-        (start, accuracy, mean IoU) of each.
+        Test scores ``accuracy`` and ``miou``; ``validation``, the mean IoU that selected the epoch; and
+        ``sweeps_left_out`` where some could not be used.
+
+    Raises:
+        UserError: data without labels, a model that is not on voxels of sweeps, or what training raises.
     """
-    rows = []
-    for name in ("pretrained", "from scratch"):
-        scores = []
-        for seed in range(seeds):
-            start = copy.deepcopy(model) if name == "pretrained" else untrained(model, seed)
-            scores.append(_finetune(start.encoder, found, classes, seed, steps, lr))
-        rows.append((name, mean_std([s.accuracy for s in scores]), mean_std([s.miou for s in scores])))
-    return rows
+    folder, source = RunFolder(out), resolve(pretrained)
+    encoder = encoder_config_of(source, recipe)
+    sweeps, classes, skipped = read_labelled(recipe, encoder)
+    parts = split_sweeps(sweeps, recipe.sweeps, encoder, recipe.validation)
+
+    def make(main: bool) -> Job:
+        model = VoxelSegmenter(VoxelSegmenterConfig(encoder, classes))
+        if not scratch:
+            load_encoder(model, source)
+        best = BestWeights(folder.state, model, lambda: evaluate(model, parts.validation).miou, "miou", main)
+        said = {
+            "pretrained": None if scratch else str(source),
+            "data": describe_data(recipe.data, sweeps, parts, classes, skipped),
+        }
+        data = LabelledSweepSamples(parts.training, recipe.sweeps, encoder)
+        counted = ("voxels", lambda batch: len(batch.labels))
+        return Job(model, data, supervised_step, said, best.after_epoch, best.restore, counted=counted)
+
+    config = {**dataclasses.asdict(recipe), "pretrained": str(source), "scratch": scratch}
+    outcome = run_training(folder, config, resume, "", recipe, make)
+    score = evaluate(outcome.job.model, parts.test)
+    chosen = read_record(folder.state / "best.json")["score"]
+    scores = {"accuracy": score.accuracy, "miou": score.miou, "validation": chosen}
+    if skipped:
+        scores["sweeps_left_out"] = float(len(skipped))
+    if outcome.main:
+        write_scores(folder, f"{type(outcome.job.model).__name__}: {folder.path.resolve().name}", scores)
+    return scores
 
 
-def _finetune(
-    encoder: VoxelBackbone, found: VoxelSet, classes: int, seed: int, steps: int, lr: float
-) -> SegmentationScore:
-    torch.manual_seed(derive_seed(seed, "head"))
-    network = VoxelSegmenter(encoder, classes).train()
-    sweeps = [sweep for sweep in found.training if (sweep.labels >= 0).any()]
-    optimizer = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for step in range(steps):
-        draws = generator(seed, step, "finetune")
-        sweep = sweeps[int(torch.randint(len(sweeps), (), generator=draws))]
-        batch, target = turned(sweep, encoder.config, draws)
-        if not bool((target >= 0).any()):  # turned out of a range that looks one way
-            continue
-        loss = F.cross_entropy(network(batch), target, ignore_index=-1)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    network.eval()
-    with torch.no_grad():
-        predicted = [network(batch).argmax(dim=1).numpy() for batch in found.batches]
-    return segmentation_score(found.select(predicted, True), found.joined(True))
+def read_labelled(
+    recipe: SweepFinetuneRecipe, encoder: VoxelEncoderConfig
+) -> tuple[list[LabelledSweep], tuple[str, ...], list[tuple[str, str]]]:
+    """The labelled sweeps of a recipe that can be used, the names of their classes, and (item, reason) of the others.
+
+    Raises:
+        UserError: nothing labelled there; one that cannot be used, or with ``on_error: skip`` none that can.
+    """
+    found = find_labelled(recipe.data, recipe.sweeps, recipe.most)
+
+    def read(index: int) -> LabelledSweep:
+        sweep = found.readers[index]()
+        check_range(torch.from_numpy(np.array(sweep.points)), sweep.name, recipe.sweeps, encoder.grid)
+        return sweep
+
+    sweeps, _, skipped = collect(recipe.data, found.names, read, recipe.sweeps.on_error)
+    return sweeps, found.classes, skipped
 
 
-def turned(sweep: LabelledSweep, encoder: VoxelEncoderConfig, draws: torch.Generator) -> tuple[VoxelBatch, Tensor]:
-    """A sweep mirrored, turned by any angle and scaled, as a batch of one, and the class of each voxel."""
-    config = SweepsConfig(max_points=0, max_voxels=0, augment=("flip_y", "rotate", "scale"), rotation=math.pi)
-    made = in_grid(augmented(torch.from_numpy(np.array(sweep.points)), config, draws), config, encoder.grid)
-    indices = torch.cat([torch.zeros(len(made.indices), 1, dtype=torch.int64), made.indices], dim=1)
-    labels = majority(made.voxel_of.numpy(), sweep.labels, len(indices))
-    offsets = torch.tensor([0, len(indices)])
-    return VoxelBatch(made.features[:, : encoder.features], indices, offsets), torch.from_numpy(labels)
+def encoder_config_of(source: Path, recipe: SweepFinetuneRecipe) -> VoxelEncoderConfig:
+    """The pretrained encoder's sizes with the recipe's batch norm.
+
+    Raises:
+        UserError: the folder holds a model that is not on voxels of sweeps.
+    """
+    if not takes_sweeps(source):
+        raise UserError(
+            f"{source}: a {describe(source)['model']}; expected a model on voxels of LiDAR sweeps for a recipe with task voxels"
+        )
+    changed = {"norm_momentum": recipe.norm_momentum}
+    values = describe(source)["config"].get("encoder")
+    return from_dict(VoxelEncoderConfig, {**(values or {}), **changed}, f"{source / MODEL}: encoder")
+
+
+def load_encoder(model: VoxelSegmenter, source: Path) -> None:
+    """The weights of a saved model's encoder, strictly."""
+    path = source / WEIGHTS
+    weights = {n.removeprefix("encoder."): t for n, t in load_tensors(path).items() if n.startswith("encoder.")}
+    load_strictly(model.encoder, weights, str(path))
+
+
+def supervised_step(wrapped: nn.Module, micro: Microbatch, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
+    """Cross-entropy of the classes, the mean over labelled voxels; 0 where no voxel has a label."""
+    batch: LabelledVoxels = micro.batch
+    logits = wrapped(batch.voxels)
+    count = (batch.labels >= 0).sum().clamp(min=1)
+    total = F.cross_entropy(logits.float(), batch.labels, ignore_index=-1, reduction="sum")
+    right = (logits.argmax(1) == batch.labels).sum() / count
+    return total / count, {"train_accuracy": right.detach()}
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, part: Sequence[LabelledVoxels]) -> SegmentationScore:
+    """Scores of the labelled voxels of a part, all together; sweeps are neither augmented nor cut."""
+    model.eval()
+    device = str(next(model.parameters()).device)
+    predicted, true = [], []
+    for voxels, labels in part:
+        known = labels >= 0
+        predicted.append(model(on_device(voxels, device)).argmax(1).cpu()[known].numpy())
+        true.append(labels[known].numpy())
+    return segmentation_score(np.concatenate(predicted), np.concatenate(true))
+
+
+def describe_data(
+    source: str,
+    sweeps: Sequence[LabelledSweep],
+    parts: SweepParts,
+    classes: Sequence[str],
+    skipped: Sequence[tuple[str, str]],
+) -> dict[str, Any]:
+    """What a run folder says of its data."""
+    digest = hashlib.sha256()
+    for sweep in sweeps:
+        for values in (sweep.points, sweep.labels):
+            digest.update(np.ascontiguousarray(values[:: max(1, len(values) // 512)]).tobytes())
+    counts = {name: sum(int((labels >= 0).sum()) for _, labels in part)
+              for name, part in (("validation", parts.validation), ("test", parts.test))}  # fmt: skip
+    return {
+        "source": source,
+        "sweeps": len(sweeps),
+        "classes": len(classes),
+        "training_sweeps": len(parts.training),
+        "labelled_voxels": counts,
+        "held_out": parts.how,
+        "fingerprint": digest.hexdigest()[:16],
+        "skipped": [f"{item}: {reason}" for item, reason in skipped],
+    }

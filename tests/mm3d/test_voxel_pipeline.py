@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 from tiny_mm3d import command, write_recipe
+from tiny_voxels import write_sweeps
 
 import core.cli.recipes
 import mm3d.data.semantic_kitti
 import mm3d.data.sweeps
 from core.saving import load_foreign
 from mm3d.commands.demo import demo
-from mm3d.data.street import street_sweep
 from mm3d.models.voxel_mae import VoxelMAE
 from mm3d.models.voxel_mae_official import from_official, to_official
 
@@ -40,14 +40,7 @@ RECIPE = {
 @pytest.fixture(scope="module")
 def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four labelled sweeps as SemanticKITTI has them, of generated streets; cars and road are told apart."""
-    root = tmp_path_factory.mktemp("sweeps")
-    (root / "velodyne").mkdir()
-    (root / "labels").mkdir()
-    for seed in range(4):
-        points, kinds = street_sweep(seed)
-        points.tofile(root / "velodyne" / f"{seed:06d}.bin")
-        np.array([40, 50, 10, 80, 71, 70, 30], "<u4")[kinds].tofile(root / "labels" / f"{seed:06d}.label")
-    return root
+    return write_sweeps(tmp_path_factory.mktemp("sweeps") / "four", 4)
 
 
 @pytest.fixture(scope="module")
@@ -118,20 +111,6 @@ def test_probe(run: Path, sweeps: Path) -> None:
     wrong = command("probe", run, "--data", "nowhere")
     assert wrong.status == 2
     assert "no such folder" in wrong.err
-
-
-def test_finetune(run: Path, sweeps: Path) -> None:
-    said = command("finetune", run, "--data", sweeps, "--seeds", 1, "--steps", 12)
-    assert said.status == 0, said.err
-    scores = {line.split("  ")[0]: float(line.split()[-1]) for line in said.out.splitlines()
-              if line.startswith(("pretrained", "from scratch"))}  # fmt: skip
-    assert set(scores) == {"pretrained", "from scratch"}
-    assert all(0 <= score <= 1 for score in scores.values())
-    assert said.out == command("finetune", run, "--data", sweeps, "--seeds", 1, "--steps", 12).out
-    for option, value in (("--steps", 0), ("--lr", 2.0), ("--depth", 3)):
-        wrong = command("finetune", run, "--data", sweeps, option, value)
-        assert wrong.status == 2
-        assert option in wrong.err
 
 
 def test_one_frame_is_split_by_sectors(run: Path, sweeps: Path, tmp_path: Path) -> None:

@@ -5,26 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tiny_voxels import ENCODER, GRID, streets
+from tiny_voxels import MODEL as CONFIG
 
 from core.errors import UserError
 from core.random import generator
-from mm3d.config.voxels import GridConfig, RangeMaskConfig, SweepsConfig, VoxelEncoderConfig, VoxelMAEConfig
-from mm3d.data.semantic_kitti import LabelledSweep
-from mm3d.data.street import street_sweep
+from mm3d.config.voxels import SweepsConfig
 from mm3d.layers.voxel_backbone import VoxelBackbone
 from mm3d.models.voxel_mae import VoxelMAE
 from mm3d.ops.kernel_map import unravel
 from mm3d.ops.voxel_grid import SparseVoxels, VoxelGrid
-from mm3d.voxels.finetune import turned
 from mm3d.voxels.probe import majority, segmentation_score, voxel_set
 
-GRID = GridConfig((-16.0, -16.0, -3.0), (16.0, 16.0, 5.0), (1.0, 1.0, 0.2))
-ENCODER = VoxelEncoderConfig(GRID, channels=(4, 4, 8, 8), out_channels=8)
-MODEL = VoxelMAE(VoxelMAEConfig(ENCODER, (8, 4), RangeMaskConfig((6.0, 12.0))))
-
-
-def streets(count: int) -> list[LabelledSweep]:
-    return [LabelledSweep(f"street {seed}", *street_sweep(seed)) for seed in range(count)]
+MODEL = VoxelMAE(CONFIG)
 
 
 def test_a_voxel_has_the_class_of_most_of_its_points() -> None:
@@ -64,13 +57,6 @@ def test_sweeps_without_labels_in_range_are_said() -> None:
     sweep = streets(1)[0]
     with pytest.raises(UserError, match="street 0: no labelled voxels to train on"):
         voxel_set([sweep._replace(labels=np.full(len(sweep.points), -1))], SweepsConfig(), MODEL)
-
-
-def test_turned_sweeps_keep_their_classes() -> None:
-    batch, target = turned(streets(1)[0], ENCODER, generator(0))
-    assert batch.indices.shape == (len(target), 4)
-    ground = batch.features[target == 0, 2]
-    assert abs(float(ground.median()) + 1.73) < 0.15
 
 
 def test_every_voxel_reads_a_voxel_whose_field_holds_it() -> None:
