@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -136,3 +137,25 @@ def check_range(points: torch.Tensor, name: str, config: SweepsConfig, grid: Gri
 def in_grid(points: torch.Tensor, config: SweepsConfig, grid: GridConfig, max_voxels: int | None = None) -> Voxelized:
     """A sweep's voxels, with the points a voxel that the configuration allows."""
     return voxelize(points, grid.low, grid.voxel_size, grid.shape, config.max_points or None, max_voxels)
+
+
+def sweeps_of_files(words: Sequence[str], config: SweepsConfig, grid: GridConfig) -> Sweeps:
+    """The sweeps that several words name, those that can be used.
+
+    Raises:
+        UserError: words that name no sweep; one that cannot be used, or with ``on_error: skip`` none that can.
+    """
+    found = [find_sweeps(word, config) for word in words]
+    names = tuple(name for part in found for name in part.names)
+    readers = tuple(reader for part in found for reader in part.readers)
+    return usable(Sweeps(names, readers), config, grid)
+
+
+def describe_sweeps(sweeps: Sweeps, source: str) -> dict[str, Any]:
+    """What a run folder says of its data."""
+    return {"data": {
+        "source": source,
+        "sweeps": len(sweeps),
+        "fingerprint": sweeps.fingerprint,
+        "skipped": [f"{item}: {reason}" for item, reason in sweeps.skipped],
+    }}  # fmt: skip

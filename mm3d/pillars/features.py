@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from core.saving import describe, resolve
 from mm3d.config.pillars import whole_sweeps
 from mm3d.config.voxels import SweepsConfig
 from mm3d.data.pillar_samples import PillarSamples
-from mm3d.data.sweeps import Sweeps, find_sweeps, usable
-from mm3d.layers.pillars import PillarBatch
+from mm3d.data.sweeps import sweeps_of_files
 from mm3d.models.geomae import GeoMAE
 from mm3d.models.voxel_mae_hess import HessVoxelMAE
 from mm3d.pillars.report import PillarModel
@@ -42,19 +38,5 @@ def samples_of(words: Sequence[str], model: PillarModel, config: SweepsConfig) -
     Raises:
         UserError: words that name no sweep; one that cannot be used, or with ``on_error: skip`` none that can.
     """
-    found = [find_sweeps(word, config) for word in words]
-    names = tuple(name for part in found for name in part.names)
-    readers = tuple(reader for part in found for reader in part.readers)
     encoder = model.config.encoder
-    return PillarSamples(usable(Sweeps(names, readers), config, encoder.grid), config, encoder.grid, encoder.features)
-
-
-@torch.no_grad()
-def encode_sweeps(model: PillarModel, samples: PillarSamples, device: str = "cpu", batch_size: int = 4) -> np.ndarray:
-    """Features of all sweeps in their order, none of them augmented: (M, F) float32."""
-    found = []
-    for start in range(0, len(samples), batch_size):
-        some = range(start, min(start + batch_size, len(samples)))
-        batch = samples.collate([samples.whole(index) for index in some])
-        found.append(model.encode(PillarBatch(*(part.to(device) for part in batch))).float().cpu())
-    return torch.cat(found).numpy()
+    return PillarSamples(sweeps_of_files(words, config, encoder.grid), config, encoder.grid, encoder.features)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from core.devices import move_to
 from mm3d.models import load_model
-from mm3d.pillars.features import encode_sweeps, pillars_config_of, samples_of
+from mm3d.pillars.features import pillars_config_of, samples_of
 from mm3d.pillars.pictures import pillars_page, plot_pillars
 from mm3d.pillars.report import nearness_table, pillar_pictures
 from mm3d.user_files import Embedded, Looked, OnError, check_ratio
+from mm3d.voxels.features import encode_sweeps
 
 
 def embed(run: str, words: Sequence[str], on_error: OnError, device: str) -> Embedded:

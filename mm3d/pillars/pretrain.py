@@ -9,7 +9,7 @@ from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
 from mm3d.config.pillars import GeoMAERecipe, HessVoxelMAERecipe
 from mm3d.data.pillar_samples import PillarSamples
-from mm3d.data.sweeps import find_sweeps, usable
+from mm3d.data.sweeps import describe_sweeps, find_sweeps, usable
 from mm3d.models.geomae import GeoMAE
 from mm3d.models.voxel_mae_hess import HessVoxelMAE
 from mm3d.pillars.report import write_pillar_report
@@ -37,14 +37,14 @@ def pretrain_pillars(
         encoder = recipe.model.encoder
         sweeps = usable(find_sweeps(recipe.data, recipe.sweeps), recipe.sweeps, encoder.grid)
         samples = PillarSamples(sweeps, recipe.sweeps, encoder.grid, encoder.features)
-        said = {"data": {
-            "source": recipe.data,
-            "sweeps": len(sweeps),
-            "fingerprint": sweeps.fingerprint,
-            "skipped": [f"{item}: {reason}" for item, reason in sweeps.skipped],
-        }}  # fmt: skip
         model = kind(recipe.model)  # type: ignore[arg-type]
-        return Job(model, samples, masked_step(model), said, counted=("pillars", lambda batch: len(batch.indices)))
+        return Job(
+            model,
+            samples,
+            masked_step(model),
+            describe_sweeps(sweeps, recipe.data),
+            counted=("pillars", lambda batch: len(batch.indices)),
+        )
 
     outcome = run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
     finished_before = outcome.result.steps_now == 0 and (folder.path / "report.html").exists()

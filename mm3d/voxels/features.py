@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +14,8 @@ from core.saving import describe, resolve
 from core.training.run import RunFolder
 from mm3d.config.voxels import SweepsConfig
 from mm3d.data.sweep_samples import SweepSamples
-from mm3d.data.sweeps import Sweeps, find_sweeps, usable
-from mm3d.models.voxel_mae import VoxelBatch, VoxelMAE
+from mm3d.data.sweeps import sweeps_of_files
+from mm3d.models.voxel_mae import VoxelMAE
 from mm3d.models.voxel_segmenter import VoxelSegmenter
 
 SWEEP_MODELS = (VoxelMAE.__name__, VoxelSegmenter.__name__)
@@ -43,18 +44,13 @@ def samples_of(words: Sequence[str], model: VoxelMAE | VoxelSegmenter, config: S
     Raises:
         UserError: words that name no sweep; one that cannot be used, or with ``on_error: skip`` none that can.
     """
-    found = [find_sweeps(word, config) for word in words]
-    names = tuple(name for part in found for name in part.names)
-    readers = tuple(reader for part in found for reader in part.readers)
     encoder = model.config.encoder
-    return SweepSamples(usable(Sweeps(names, readers), config, encoder.grid), config, encoder.grid, encoder.features)
+    return SweepSamples(sweeps_of_files(words, config, encoder.grid), config, encoder.grid, encoder.features)
 
 
 @torch.no_grad()
-def encode_sweeps(
-    model: VoxelMAE | VoxelSegmenter, samples: SweepSamples, device: str = "cpu", batch_size: int = 4
-) -> np.ndarray:
-    """Features of all sweeps in their order, none of them augmented: (M, F) float32."""
+def encode_sweeps(model: Any, samples: Any, device: str = "cpu", batch_size: int = 4) -> np.ndarray:
+    """Features of all sweeps in their order, none of them augmented: (M, F) float32; of a model on voxels or on pillars."""
     found = []
     for start in range(0, len(samples), batch_size):
         some = range(start, min(start + batch_size, len(samples)))
@@ -63,6 +59,6 @@ def encode_sweeps(
     return torch.cat(found).numpy()
 
 
-def on_device(batch: VoxelBatch, device: str) -> VoxelBatch:
-    """The batch on a device."""
-    return VoxelBatch(*(part.to(device) for part in batch))
+def on_device(batch: Any, device: str) -> Any:
+    """A batch of voxels or pillars, a named tuple of tensors, on a device."""
+    return type(batch)(*(part.to(device) for part in batch))

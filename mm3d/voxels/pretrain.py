@@ -9,7 +9,7 @@ from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
 from mm3d.config.voxels import VoxelMAERecipe
 from mm3d.data.sweep_samples import SweepSamples
-from mm3d.data.sweeps import find_sweeps, usable
+from mm3d.data.sweeps import describe_sweeps, find_sweeps, usable
 from mm3d.models.voxel_mae import VoxelMAE
 from mm3d.voxels.report import write_voxel_report
 
@@ -33,14 +33,8 @@ def pretrain_voxels(recipe: VoxelMAERecipe, out: str | Path, resume: bool = Fals
         sweeps = usable(find_sweeps(recipe.data, recipe.sweeps), recipe.sweeps, encoder.grid)
         samples = SweepSamples(sweeps, recipe.sweeps, encoder.grid, encoder.features)
         model = VoxelMAE(recipe.model)
-        said = {"data": {
-            "source": recipe.data,
-            "sweeps": len(sweeps),
-            "fingerprint": sweeps.fingerprint,
-            "skipped": [f"{item}: {reason}" for item, reason in sweeps.skipped],
-        }}  # fmt: skip
         counted = ("voxels", lambda batch: len(batch.indices))
-        return Job(model, samples, masked_step(model), said, counted=counted)
+        return Job(model, samples, masked_step(model), describe_sweeps(sweeps, recipe.data), counted=counted)
 
     outcome = run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
     finished_before = outcome.result.steps_now == 0 and (folder.path / "report.html").exists()
