@@ -67,8 +67,7 @@ def _pretrain(
         return Job(model, UnlabelledPoints(clouds, recipe.points), masked_step(model), said, after_step=after_step)
 
     outcome = run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
-    finished_before = outcome.result.steps_now == 0 and (folder.path / "report.html").exists()
-    if outcome.main and not finished_before:
+    if outcome.wants_report(folder):
         data = outcome.job.data
         assert isinstance(data, UnlabelledPoints)
         write_report(folder, load_model(folder.path), data.clouds, recipe.points)

@@ -59,8 +59,7 @@ def tokenize(recipe: PointDVAERecipe, out: str | Path, resume: bool = False, hea
         )
 
     outcome = run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
-    finished_before = outcome.result.steps_now == 0 and (folder.path / "report.html").exists()
-    if outcome.main and not finished_before:
+    if outcome.wants_report(folder):
         tokenizer_report(folder, PointDVAE.from_pretrained(folder.path), held_out, recipe.points)
     return outcome
 

@@ -62,8 +62,7 @@ def pretrain(
         return Job(model, samples, masked_step(model), said, after_epoch=after_epoch, counted=counted)
 
     outcome = run_training(folder, dataclasses.asdict(settings), resume, header, settings, make)
-    finished_before = outcome.result.steps_now == 0 and (folder.path / "report.html").exists()
-    if outcome.main and not finished_before:
+    if outcome.wants_report(folder):
         model = load_model(folder.path)
         shown, what = samples_of(model, given, held, longest), "sequences that were not trained on"
         if not len(shown):

@@ -63,8 +63,7 @@ def pretrain_alignments(
         )
 
     outcome = run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
-    finished_before = outcome.result.steps_now == 0 and (folder.path / "report.html").exists()
-    if outcome.main and not finished_before:
+    if outcome.wants_report(folder):
         model = load_model(folder.path)
         shown = samples(model, held or train)
         why = "that were not trained on" if held else "that were trained on, since none were held out"

@@ -64,8 +64,7 @@ def tokenize(
         return Job(model, samples, tokenizer_step(model), said, after_epoch=after_epoch, counted=counted)
 
     outcome = run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
-    finished_before = outcome.result.steps_now == 0 and (folder.path / "report.html").exists()
-    if outcome.main and not finished_before:
+    if outcome.wants_report(folder):
         model = load_model(folder.path)
         shown = samples_of(model, given, (held or train)[:SHOWN], recipe.text.longest)
         what = f"{len(shown)} molecules that were {'not ' if held else ''}trained on"

@@ -62,8 +62,7 @@ def pretrain(
         return job
 
     outcome = run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
-    finished_before = outcome.result.steps_now == 0 and (folder.path / "report.html").exists()
-    if outcome.main and not finished_before:
+    if outcome.wants_report(folder):
         config = ProbeConfig(recipe.probe_nodes, recipe.probe_graphs, sampling or SamplingConfig())
         write_report(folder, load_model(folder.path), given, config)
     return outcome

@@ -83,6 +83,10 @@ class Outcome(NamedTuple):
     result: FitResult
     main: bool
 
+    def wants_report(self, folder: RunFolder) -> bool:
+        """Whether this process is to write ``report.html``: it writes, and something was trained or there is none yet."""
+        return self.main and (self.result.steps_now > 0 or not (folder.path / "report.html").exists())
+
 
 def run_training(
     folder: RunFolder, config: dict[str, Any], resume: bool, header: str, recipe: Recipe, make: Callable[[bool], Job]

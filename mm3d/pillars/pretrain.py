@@ -47,8 +47,7 @@ def pretrain_pillars(
         )
 
     outcome = run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
-    finished_before = outcome.result.steps_now == 0 and (folder.path / "report.html").exists()
-    if outcome.main and not finished_before:
+    if outcome.wants_report(folder):
         data = outcome.job.data
         assert isinstance(data, PillarSamples)
         write_pillar_report(folder, kind.from_pretrained(folder.path), data)

@@ -37,8 +37,7 @@ def pretrain_voxels(recipe: VoxelMAERecipe, out: str | Path, resume: bool = Fals
         return Job(model, samples, masked_step(model), describe_sweeps(sweeps, recipe.data), counted=counted)
 
     outcome = run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
-    finished_before = outcome.result.steps_now == 0 and (folder.path / "report.html").exists()
-    if outcome.main and not finished_before:
+    if outcome.wants_report(folder):
         data = outcome.job.data
         assert isinstance(data, SweepSamples)
         write_voxel_report(folder, VoxelMAE.from_pretrained(folder.path), data)
