@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from core.dropout import dropout
 from core.transformer import Mlp
 
 
@@ -36,8 +36,8 @@ class PostNormBlock(nn.Module):
         self.dropout = dropout
 
     def forward(self, x: Tensor, offsets: Any = None) -> Tensor:
-        x = self.norm1(x + F.dropout(self.attn(x, offsets), self.dropout, self.training))
-        return self.norm2(x + F.dropout(self.mlp(x), self.dropout, self.training))
+        x = self.norm1(x + dropout(self.attn(x, offsets), self.dropout, self.training))
+        return self.norm2(x + dropout(self.mlp(x), self.dropout, self.training))
 
 
 class PostNormTransformer(nn.Module):

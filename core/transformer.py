@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from core.attention import Attention
+from core.dropout import dropout
 from core.rotary import Rotation
 
 
@@ -87,7 +88,7 @@ class Block(nn.Module):
         return x + self.drop_path(self._drop(self.mlp(self.norm2(x))), offsets)
 
     def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training) if self.dropout else x
+        return dropout(x, self.dropout, self.training)
 
 
 class Transformer(nn.Module):

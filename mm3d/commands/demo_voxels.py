@@ -12,7 +12,7 @@ def demo_voxels(base: Path, seed: int) -> None:
     from core.reporting.tables import Table
     from core.training.run import RunFolder
     from mm3d.config.voxels import VoxelMAERecipe
-    from mm3d.data.semantic_kitti import labelled_sweeps
+    from mm3d.data.labelled_sweeps import labelled_sweeps
     from mm3d.data.sweep_samples import SweepSamples
     from mm3d.data.sweeps import find_sweeps
     from mm3d.models.voxel_mae import VoxelMAE

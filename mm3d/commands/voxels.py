@@ -13,7 +13,7 @@ def probe_sweeps(run: str, data: str, seeds: int, out: str | None) -> None:
     import json
 
     from core.reporting.tables import Table
-    from mm3d.data.semantic_kitti import labelled_sweeps
+    from mm3d.data.labelled_sweeps import labelled_sweeps
     from mm3d.models import load_model
     from mm3d.voxels.features import sweeps_config_of
     from mm3d.voxels.probe import SPLIT_BY_SWEEP, probe_voxels, voxel_set

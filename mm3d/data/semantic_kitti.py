@@ -1,21 +1,14 @@
-"""Sweeps with a class for every point: SemanticKITTI folders, npz frames, and the generated streets."""
+"""Classes of points as SemanticKITTI keeps them: labels/N.label beside velodyne/N.bin."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from core.errors import UserError
-from mm3d.config.voxels import SweepsConfig
-from mm3d.data.street import CLASSES, SWEEPS, street_sweep
-from mm3d.data.sweep_files import finite, frame_names, read_labels, read_sweep
-from mm3d.data.sweeps import sweep_files
+from mm3d.data.sweep_files import read_labels
 
-MOST = 64  # sweeps of a folder
 NAMES = (
     "car", "bicycle", "motorcycle", "truck", "other-vehicle", "person", "bicyclist", "motorcyclist", "road", "parking",
     "sidewalk", "other-ground", "building", "fence", "vegetation", "trunk", "terrain", "pole", "traffic-sign",
@@ -24,64 +17,6 @@ RAW = {  # the benchmark's 19 classes; raw labels that are not here count as unl
     10: 0, 11: 1, 13: 4, 15: 2, 16: 4, 18: 3, 20: 4, 30: 5, 31: 6, 32: 7, 40: 8, 44: 9, 48: 10, 49: 11, 50: 12, 51: 13,
     60: 8, 70: 14, 71: 15, 72: 16, 80: 17, 81: 18, 252: 0, 253: 6, 254: 5, 255: 7, 256: 4, 257: 4, 258: 3, 259: 4,
 }  # fmt: skip
-
-
-class LabelledSweep(NamedTuple):
-    """Points (N, 4) float32 and the class of each (N,) int64, -1 for none."""
-
-    name: str
-    points: np.ndarray
-    labels: np.ndarray
-
-
-class LabelledSource(NamedTuple):
-    """Names of M labelled sweeps, functions that read them, and the names of their classes."""
-
-    names: tuple[str, ...]
-    readers: tuple[Callable[[], LabelledSweep], ...]
-    classes: tuple[str, ...]
-
-
-def labelled_sweeps(source: str, config: SweepsConfig) -> tuple[list[LabelledSweep], tuple[str, ...]]:
-    """The sweeps that :func:`find_labelled` finds, all read, and the names of their classes.
-
-    Raises:
-        UserError: nothing labelled there, or labels that do not fit.
-    """
-    found = find_labelled(source, config)
-    return [read() for read in found.readers], found.classes
-
-
-def find_labelled(source: str, config: SweepsConfig, most: int = MOST) -> LabelledSource:
-    """Labelled sweeps of a word of the command line; nothing is read yet, except the lists inside npz files.
-
-    ``street``: the generated sweeps. A folder: SemanticKITTI, ``velodyne/N.bin`` beside ``labels/N.label``; of more than
-    ``most`` sweeps (0 for all), so many evenly spread. An npz: arrays ``NAME_points`` with ``NAME_label`` in
-    SemanticKITTI's numbers.
-
-    Raises:
-        UserError: nothing labelled there.
-    """
-    if source == "street":
-        seeds = range(SWEEPS)
-        names = tuple(f"street {seed} (generated)" for seed in seeds)
-        return LabelledSource(names, tuple(partial(_generated, seed) for seed in seeds), CLASSES)
-    path = Path(source)
-    found: list[tuple[str, Callable[[], LabelledSweep]]]
-    if path.suffix == ".npz" and path.is_file():
-        found = [(f"{path}: {name}", partial(_frame, path, name)) for name in _labelled_frames(path)]
-    elif path.is_dir():
-        files = [file for file in sweep_files(path) if label_file(file).is_file()]
-        chosen = np.unique(np.linspace(0, len(files) - 1, min(most or len(files), len(files))).astype(int))
-        found = [(str(files[i]), partial(_of_folder, files[i], config)) for i in chosen]
-    else:
-        raise UserError(f"data {source!r}: no such folder or .npz file; expected labelled sweeps, or street")
-    if not found:
-        raise UserError(
-            f"{path}: no labelled sweeps; expected velodyne/N.bin with labels/N.label, or NAME_label arrays"
-        )
-    found_names, readers = zip(*found, strict=True)
-    return LabelledSource(found_names, readers, NAMES)
 
 
 def label_file(sweep: Path) -> Path:
@@ -99,35 +34,18 @@ def benchmark_classes(raw: np.ndarray) -> np.ndarray:
     return table[raw & 0xFFFF]
 
 
-def _generated(seed: int) -> LabelledSweep:
-    return LabelledSweep(f"street {seed} (generated)", *street_sweep(seed))
+def point_classes(sweep: Path, points: np.ndarray, columns: int = 0) -> np.ndarray:
+    """The class of each finite point of a sweep's file: (N,) int64 for ``points`` (N, 4), -1 for what is not scored.
 
+    Args:
+        columns: float32 values a point in a .bin file, 0 for four.
 
-def _labelled_frames(path: Path) -> list[str]:
-    """Names of the sweeps of an npz that have labels."""
-    names = frame_names(path)
-    with np.load(path, allow_pickle=False) as arrays:
-        return [name for name in names if _labels_of(name) in arrays.files]
-
-
-def _labels_of(name: str) -> str:
-    return name.removesuffix("points") + "label"
-
-
-def _frame(path: Path, name: str) -> LabelledSweep:
-    labels = _labels_of(name)
-    with np.load(path, allow_pickle=False) as arrays:
-        points = finite(arrays[name], f"{path}: {name}")
-        if len(points) != len(arrays[labels]):
-            raise UserError(f"{path}: {len(arrays[labels])} of {labels} for {len(points)} finite points")
-        return LabelledSweep(name, points, benchmark_classes(arrays[labels].astype(np.int64)))
-
-
-def _of_folder(file: Path, config: SweepsConfig) -> LabelledSweep:
-    points = read_sweep(file, config.columns)
-    count = file.stat().st_size // (4 * (config.columns or 4)) if file.suffix == ".bin" else len(points)
+    Raises:
+        UserError: labels that do not fit, or points left out because they are not finite.
+    """
+    count = sweep.stat().st_size // (4 * (columns or 4)) if sweep.suffix == ".bin" else len(points)
     if count != len(points):
         raise UserError(
-            f"{file}: {count - len(points)} of {count} points are not finite, so labels cannot be told apart"
+            f"{sweep}: {count - len(points)} of {count} points are not finite, so labels cannot be told apart"
         )
-    return LabelledSweep(str(file), points, benchmark_classes(read_labels(label_file(file), count)))
+    return benchmark_classes(read_labels(label_file(sweep), count))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.dropout import Dropout
 from core.saving import Pretrained
 from mm3d.config import PartSegmenterConfig, PatchEncoderConfig
 from mm3d.layers.patch_encoder import PatchEncoder
@@ -37,7 +38,7 @@ class PartSegmenter(Pretrained, nn.Module):
         self.spread = nn.Sequential(_perceptron(width + 3, 4 * dim), _perceptron(4 * dim, 1024))
         self.head = nn.Sequential(
             _perceptron(1024 + 2 * width + (64 if config.classes else 0), 512),
-            nn.Dropout(0.5),
+            Dropout(0.5),
             _perceptron(512, 256),
             nn.Linear(256, len(config.parts)),
         )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from core.dropout import Dropout
 from core.saving import Pretrained
 from mm3d.config import PatchEncoderConfig, PointClassifierConfig
 from mm3d.layers.patch_encoder import PatchEncoder
@@ -69,5 +70,5 @@ def perceptron(widths: Sequence[int], out: int, norm: bool, dropout: float) -> n
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise(widths):
         norms = [nn.BatchNorm1d(after)] if norm else []
-        layers += [nn.Linear(before, after), *norms, nn.ReLU(inplace=True), nn.Dropout(dropout)]
+        layers += [nn.Linear(before, after), *norms, nn.ReLU(inplace=True), Dropout(dropout)]
     return nn.Sequential(*layers, nn.Linear(widths[-1], out))

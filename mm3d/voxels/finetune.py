@@ -27,7 +27,7 @@ from core.training.selection import BestWeights, read_record
 from mm3d.config.sweep_finetune import SweepFinetuneRecipe, VoxelSegmenterConfig
 from mm3d.config.voxels import VoxelEncoderConfig
 from mm3d.data.clouds import collect
-from mm3d.data.semantic_kitti import LabelledSweep, find_labelled
+from mm3d.data.labelled_sweeps import LabelledSweep, find_labelled
 from mm3d.data.sweeps import check_range
 from mm3d.models.voxel_segmenter import VoxelSegmenter
 from mm3d.voxels.features import on_device, takes_sweeps

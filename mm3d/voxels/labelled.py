@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mm3d.config.voxels import SweepsConfig, VoxelEncoderConfig
-from mm3d.data.semantic_kitti import LabelledSweep
+from mm3d.data.labelled_sweeps import LabelledSweep
 from mm3d.data.sweep_samples import augmented
 from mm3d.data.sweeps import in_grid
 from mm3d.models.voxel_mae import VoxelBatch

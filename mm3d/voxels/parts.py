@@ -11,7 +11,7 @@ from torch import Tensor
 
 from core.errors import UserError
 from mm3d.config.voxels import SweepsConfig, VoxelEncoderConfig
-from mm3d.data.semantic_kitti import LabelledSweep
+from mm3d.data.labelled_sweeps import LabelledSweep
 from mm3d.voxels.labelled import LabelledVoxels, labelled_voxels
 from mm3d.voxels.probe import SECTORS, SPLIT_BY_SWEEP
 

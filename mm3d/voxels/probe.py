@@ -13,7 +13,7 @@ from core.errors import UserError
 from core.evaluation.metrics import MeanStd, accuracy, mean_std
 from core.evaluation.untrained import untrained
 from mm3d.config.voxels import SweepsConfig
-from mm3d.data.semantic_kitti import LabelledSweep
+from mm3d.data.labelled_sweeps import LabelledSweep
 from mm3d.data.sweeps import in_grid
 from mm3d.models.voxel_mae import VoxelBatch, VoxelMAE
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.dropout import dropout
 from core.transformer import Mlp
 from mmbio.alignments import Alignments
 
@@ -92,4 +93,4 @@ class AxialBlock(nn.Module):
         return x + self._drop(self.mlp.fc2(self._drop(F.gelu(self.mlp.fc1(self.norm_mlp(x))))))
 
     def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training)
+        return dropout(x, self.dropout, self.training)

@@ -6,9 +6,9 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from core.attention import Attention
+from core.dropout import dropout
 from core.errors import UserError
 from core.post_norm import PostNormBlock, PostNormTransformer
 from mmbio.sequences import Sequences
@@ -69,7 +69,7 @@ class BertEncoder(nn.Module):
         x = self.embedding(batch.ids) + self.position(batch.positions)
         if kind is not None:
             x = x + self.kind(kind)
-        return F.dropout(self.norm(x), self.dropout, self.training)
+        return dropout(self.norm(x), self.dropout, self.training)
 
     def forward(self, batch: Sequences, kind: Tensor | None) -> Tensor:
         return self.transformer(self.embed(batch, kind), batch.offsets)

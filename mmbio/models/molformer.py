@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.attention import Attention
+from core.dropout import dropout
 from core.random import Randomness
 from core.rotary import Rotation
 from core.token_masks import TokenMask
@@ -58,7 +59,7 @@ class MolFormerBlock(nn.Module):
         return self.norm2(x + self._drop(self.fc2(self._drop(F.gelu(self.fc1(x))))))
 
     def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training)
+        return dropout(x, self.dropout, self.training)
 
 
 class MolFormerEncoder(nn.Module):
@@ -77,7 +78,7 @@ class MolFormerEncoder(nn.Module):
     def forward(self, batch: Sequences, mask: TokenMask | None = None) -> Tensor:
         omega = mask.omega if isinstance(mask, MolFormerMask) else None
         batch = read_ids(batch, mask)
-        x = F.dropout(self.embedding(batch.ids), self.dropout, self.training)
+        x = dropout(self.embedding(batch.ids), self.dropout, self.training)
         blocks = cast(list[MolFormerBlock], list(self.blocks))
         turn = blocks[0].attn.turn(x, batch.offsets)
         for number, block in enumerate(blocks):

@@ -6,8 +6,8 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from core.dropout import dropout
 from core.errors import UserError
 from core.losses import cross_entropy
 from core.masked_model import MaskedModel, Objective
@@ -67,7 +67,7 @@ class MSAEncoder(nn.Module):
                     f"an alignment of {rows} rows; this model has positions for {len(self.row_position)}: take fewer"
                 )
             x = x + self.row_position[batch.rows]
-        return F.dropout(self.norm_before(x), self.dropout, self.training)
+        return dropout(self.norm_before(x), self.dropout, self.training)
 
     def layers(self, batch: Alignments) -> list[Tensor]:
         """The input of the first block and the output of every block, before the last norm: (T, C) each."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from core.config import from_dict
+from core.dropout import Dropout
 from core.saving import MODEL, Pretrained, class_named
 from mmbio.config import SequencePredictorConfig
 from mmbio.models import classes
@@ -38,7 +39,7 @@ class SequencePredictor(Pretrained, nn.Module):
         self.encoder = kind(from_dict(kind.Config, config.model, f"{MODEL}: model"))
         self.encoder.objectives = nn.ModuleDict()  # heads of the pretraining are not fine-tuned, and not saved again
         self.encoder.requires_grad_(not config.freeze)
-        outputs, dropout = len(config.classes), nn.Dropout(config.dropout)
+        outputs, dropout = len(config.classes), Dropout(config.dropout)
         if config.hidden:
             hidden = nn.Linear(config.width, config.hidden)
             self.head = nn.Sequential(dropout, hidden, nn.GELU(), dropout, nn.Linear(config.hidden, outputs))

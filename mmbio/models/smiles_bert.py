@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from core.attention import Attention
+from core.dropout import dropout
 from core.post_norm import PostNormBlock, PostNormTransformer
 from core.token_masks import TokenMask
 from mmbio.config import SmilesBertConfig
@@ -42,7 +42,7 @@ class SmilesBertEncoder(nn.Module):
         embedded = self.embedding(batch.ids)
         width = embedded.shape[1]
         x = embedded * width**0.5 + sinusoids(batch.positions + FIRST_POSITION, width).to(embedded.dtype)
-        return self.transformer(F.dropout(x, self.dropout, self.training), offsets=batch.offsets)
+        return self.transformer(dropout(x, self.dropout, self.training), offsets=batch.offsets)
 
 
 class SmilesBert(MaskedLM):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.batchnorm import BatchNorm
+from core.dropout import dropout
 from mmgraph.layers.categories import CategoryEmbedding
 from mmgraph.ops import Pattern, aggregate
 
@@ -61,5 +62,5 @@ class EdgeGIN(nn.Module):
         last = len(self.layers) - 1
         for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             x = norm(layer(x, edges, counts))
-            x = F.dropout(x if number == last else F.relu(x), self.dropout, self.training)
+            x = dropout(x if number == last else F.relu(x), self.dropout, self.training)
         return x

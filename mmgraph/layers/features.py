@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.dropout import dropout
 from mmgraph.graph import Graphs
 from mmgraph.masks import NodeMask
 from mmgraph.ops import Pattern, aggregate
@@ -35,18 +36,18 @@ class NodeFeatures:
         x[self.mask.noise] = self.graphs.x[self.mask.noise_source]
         return x.index_copy(0, self.mask.token, self.token.to(x.dtype).expand(len(self.mask.token), -1))
 
-    def linear(self, weight: Tensor, dropout: float = 0.0) -> Tensor:
-        """Features, with dropout, times the transpose of ``weight`` (C, F): (T, C).
+    def linear(self, weight: Tensor, rate: float = 0.0) -> Tensor:
+        """Features, with dropout of ``rate``, times the transpose of ``weight`` (C, F): (T, C).
 
         Where most features are zero only the others are multiplied; tokens, which are not sparse, are multiplied densely.
         Dropout is drawn for the entries that are not zero, which for zeros changes nothing.
         """
         sparse = self.graphs.sparse_x
         if sparse is None:
-            return F.linear(F.dropout(self.dense(), dropout, dropout > 0), weight)
+            return F.linear(dropout(self.dense(), rate), weight)
         pattern, values = sparse
         if self.mask is None:
-            return _sparse_linear(pattern, values, weight, dropout)
+            return _sparse_linear(pattern, values, weight, rate)
         assert self.token is not None
         taken = torch.arange(pattern.rows, device=weight.device)
         taken[self.mask.noise] = self.mask.noise_source
@@ -56,12 +57,12 @@ class NodeFeatures:
         places = pattern.of_rows(own)
         entry = torch.arange(len(places.column), device=weight.device)
         entry = entry - places.start[places.row] + pattern.start[own][places.row]
-        others = _sparse_linear(places, values[entry], weight, dropout)
-        tokens = F.dropout(self.token.expand(len(self.mask.token), -1), dropout, dropout > 0)
+        others = _sparse_linear(places, values[entry], weight, rate)
+        tokens = dropout(self.token.expand(len(self.mask.token), -1), rate)
         rows = torch.cat([others, F.linear(tokens, weight)])
         order = torch.cat([(~is_token).nonzero().squeeze(1), self.mask.token])
         return torch.empty_like(rows).index_copy(0, order, rows)
 
 
-def _sparse_linear(pattern: Pattern, values: Tensor, weight: Tensor, dropout: float) -> Tensor:
-    return aggregate(pattern, weight.t(), F.dropout(values, dropout, dropout > 0))
+def _sparse_linear(pattern: Pattern, values: Tensor, weight: Tensor, rate: float) -> Tensor:
+    return aggregate(pattern, weight.t(), dropout(values, rate))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.dropout import dropout
 from mmgraph.layers.features import NodeFeatures
 from mmgraph.ops import Pattern, aggregate, edge_softmax
 
@@ -57,27 +58,27 @@ class GATLayer(nn.Module):
             nn.init.xavier_normal_(parameter, gain=math.sqrt(2))
 
     def forward(self, x: NodeFeatures | Tensor, edges: Pattern) -> Tensor:
-        dropout = self.feature_dropout if self.training else 0.0
+        rate = self.feature_dropout if self.training else 0.0
         added: Tensor | None = None  # the residual of all nodes, from the same dropped input as the values
         scores: Tensor | None = None
         if not isinstance(x, Tensor) and isinstance(self.residual, nn.Identity):
             x = x.dense()
         widens = self.heads == 1 and isinstance(x, Tensor) and x.shape[1] < self.out
         if widens:
-            given = F.dropout(x, dropout, dropout > 0)  # type: ignore[arg-type]
+            given = dropout(x, rate)  # type: ignore[arg-type]
             weight = self.linear.weight
             source, target = given @ (weight.t() @ self.att_source[0]), given @ (weight.t() @ self.att_target[0])
             summed = aggregate(edges, given, self._attention(source[:, None], target[:, None], edges))
             out = self.linear(summed)
         else:
             if isinstance(x, Tensor):
-                given = F.dropout(x, dropout, dropout > 0)
+                given = dropout(x, rate)
                 values, scores = self.linear(given), self._scores_of(given)
             elif isinstance(self.residual, nn.Linear):
-                both = x.linear(torch.cat([self.linear.weight, self.residual.weight]), dropout)
+                both = x.linear(torch.cat([self.linear.weight, self.residual.weight]), rate)
                 values, added = both.chunk(2, 1)
             else:
-                values = x.linear(self.linear.weight, dropout)
+                values = x.linear(self.linear.weight, rate)
             values = values.contiguous()
             source, target = self._scores(values) if scores is None else scores
             attention = self._attention(source, target, edges)
@@ -108,5 +109,4 @@ class GATLayer(nn.Module):
         scores = source.index_select(1, edges.column) + target.index_select(1, edges.target)
         scores = F.leaky_relu(scores, 0.2, inplace=True)
         share = edge_softmax(edges, scores)
-        dropout = self.attention_dropout if self.training else 0.0
-        return F.dropout(share, dropout, dropout > 0).flatten()
+        return dropout(share, self.attention_dropout, self.training).flatten()

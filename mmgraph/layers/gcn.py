@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from core.dropout import dropout
 from mmgraph.layers.features import NodeFeatures
 from mmgraph.ops import Pattern, aggregate
 
@@ -17,7 +18,7 @@ class GCNLayer(nn.Module):
         out: of the output C.
 
     Shapes: ``forward(x, edges, share)``: ``x`` features or (T, F), ``edges`` with one self-loop at every node, ``share``
-    (E,) from :func:`symmetric_shares`, ``dropout`` of the input; gives (T, C).
+    (E,) from :func:`symmetric_shares`, dropout of ``rate`` of the input; gives (T, C).
 
     Source: Kipf and Welling, "Semi-Supervised Classification with Graph Convolutional Networks", Eq. 2.
     """
@@ -28,11 +29,11 @@ class GCNLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out))
         nn.init.xavier_uniform_(self.linear.weight)
 
-    def forward(self, x: NodeFeatures | Tensor, edges: Pattern, share: Tensor, dropout: float = 0.0) -> Tensor:
+    def forward(self, x: NodeFeatures | Tensor, edges: Pattern, share: Tensor, rate: float = 0.0) -> Tensor:
         if isinstance(x, Tensor):
-            values = self.linear(nn.functional.dropout(x, dropout, dropout > 0))
+            values = self.linear(dropout(x, rate))
         else:
-            values = x.linear(self.linear.weight, dropout)
+            values = x.linear(self.linear.weight, rate)
         return aggregate(edges, values, share) + self.bias
 
 

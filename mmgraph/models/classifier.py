@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from core.config import from_dict
+from core.dropout import dropout
 from core.saving import MODEL, Pretrained, class_named
 from mmgraph.config import GraphClassifierConfig
 from mmgraph.graph import Graphs
@@ -51,4 +51,4 @@ class GraphClassifier(Pretrained, nn.Module):
         x = self.encode(batch)
         if self.config.task == "graphs":
             x = pool_nodes(x, batch, self.config.pool)
-        return self.head(F.dropout(x, self.config.dropout, self.training))
+        return self.head(dropout(x, self.config.dropout, self.training))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.dropout import dropout
 from core.errors import UserError
 from core.masked_model import MaskedModel, Objective
 from core.masking import Mask, random_mask_packed
@@ -46,7 +47,7 @@ class GMAEEncoder(nn.Module):
         chosen = torch.arange(len(graphs.x), device=graphs.x.device) if mask is None else mask.visible_index
         degrees = self.degrees(graphs.structure)
         tokens = self.input(graphs.x[chosen] + self.config.offset) + degrees[chosen]
-        tokens = F.dropout(tokens, self.config.input_dropout, self.training)
+        tokens = dropout(tokens, self.config.input_dropout, self.training)
         table = self.distances.weight
         return Seen(self.layers(tokens, chosen, graphs.offsets, graphs.structure, table), degrees, table)
 

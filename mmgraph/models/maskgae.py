@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.batchnorm import BatchNorm
+from core.dropout import Dropout
 from core.masked_model import MaskedModel, Objective
 from core.masking import Mask
 from core.random import Randomness
@@ -57,7 +58,7 @@ class EdgeDecoder(LinkHead):
         super().__init__()
         self.inner = nn.Linear(width, hidden)
         self.outer = nn.Linear(hidden, 1)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def score(self, latent: Tensor, pairs: Tensor) -> Tensor:
         both = self.dropout(latent[pairs[0]] * latent[pairs[1]])
@@ -71,7 +72,7 @@ class DegreeDecoder(nn.Module):
         super().__init__()
         self.inner = nn.Linear(width, hidden)
         self.outer = nn.Linear(hidden, 1)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, latent: Tensor, graphs: Graphs, mask: Mask) -> Tensor:
         return F.relu(self.outer(F.relu(self.dropout(self.inner(latent))))).squeeze(1)

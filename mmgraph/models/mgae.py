@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.dropout import Dropout
 from core.masked_model import MaskedModel, Objective
 from core.random import Randomness
 from core.saving import Pretrained
@@ -24,7 +25,7 @@ class MGAEEncoder(nn.Module):
         super().__init__()
         widths = [config.width] + [config.dim] * (config.depth - 1)
         self.layers = nn.ModuleList(GCNLayer(width, config.dim) for width in widths)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, graphs: Graphs, mask: EdgeMask | None = None) -> list[Tensor]:
         edges, weights = (graphs.edges, graphs.weights) if mask is None else graphs.edges_without(mask.hidden)
@@ -49,7 +50,7 @@ class CrossCorrelationDecoder(LinkHead):
         widths = [config.dim * config.depth**2, *[config.decoder_dim] * (config.decoder_depth - 1)]
         self.layers = nn.ModuleList(nn.Linear(a, config.decoder_dim) for a in widths[:-1])
         self.outer = nn.Linear(widths[-1], 1)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def score(self, latent: list[Tensor], pairs: Tensor) -> Tensor:
         sources, targets = ([layer[end] for layer in latent] for end in pairs)

@@ -14,7 +14,7 @@ from core.errors import UserError
 from core.random import generator
 from mm3d.config import SweepFinetuneRecipe
 from mm3d.config.voxels import SweepsConfig
-from mm3d.data.semantic_kitti import find_labelled
+from mm3d.data.labelled_sweeps import find_labelled
 from mm3d.data.sweeps import in_grid
 from mm3d.models.voxel_mae import VoxelMAE
 from mm3d.voxels.labelled import LabelledSweepSamples

@@ -13,7 +13,7 @@ from tiny_mm3d import command, write_recipe
 from tiny_voxels import write_sweeps
 
 import core.cli.recipes
-import mm3d.data.semantic_kitti
+import mm3d.data.labelled_sweeps
 import mm3d.data.sweeps
 from core.saving import load_foreign
 from mm3d.commands.demo import demo
@@ -190,7 +190,7 @@ def test_the_demo_ends_with_a_report(
         return made
 
     monkeypatch.setattr(core.cli.recipes, "build_recipe", quicker)
-    for module in (mm3d.data.sweeps, mm3d.data.semantic_kitti):
+    for module in (mm3d.data.sweeps, mm3d.data.labelled_sweeps):
         monkeypatch.setattr(module, "SWEEPS", 8)
     demo(str(tmp_path), recipe="voxel_mae")
     said = capsys.readouterr().out

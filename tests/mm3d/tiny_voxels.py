@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mm3d.config.voxels import GridConfig, RangeMaskConfig, VoxelEncoderConfig, VoxelMAEConfig
-from mm3d.data.semantic_kitti import LabelledSweep
+from mm3d.data.labelled_sweeps import LabelledSweep
 from mm3d.data.street import street_sweep
 
 GRID = GridConfig((-16.0, -16.0, -3.0), (16.0, 16.0, 5.0), (1.0, 1.0, 0.2))

@@ -9,7 +9,8 @@ import pytest
 
 from core.errors import UserError
 from mm3d.config.voxels import GridConfig, SweepsConfig
-from mm3d.data.semantic_kitti import benchmark_classes, labelled_sweeps
+from mm3d.data.labelled_sweeps import labelled_sweeps
+from mm3d.data.semantic_kitti import benchmark_classes
 from mm3d.data.street import CLASSES, SENSOR_HEIGHT, Scene, cast, street_sweep
 from mm3d.data.sweep_files import read_labels, read_sweep
 from mm3d.data.sweeps import find_sweeps, usable
