@@ -37,6 +37,7 @@ ROWS = (
     Row("gat_layer", needs_cora=True),
     Row("graphmae_epoch", on_gpu=False, needs_cora=True),
     Row("sparse_conv"),
+    Row("tokenise_clouds"),
     Row("tokenise_molecules"),
     Row("growth"),
 )

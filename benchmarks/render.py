@@ -21,6 +21,7 @@ ORDER = (
     "gat_layer",
     "graphmae_epoch",
     "sparse_conv",
+    "tokenise_clouds",
     "tokenise_molecules",
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from core.batchnorm import BatchNorm
+from core.prelu import PReLU
 from mmgraph.config import GraphEncoderConfig
 from mmgraph.layers.features import NodeFeatures
 from mmgraph.layers.gat import GATLayer
@@ -28,7 +29,7 @@ class GraphEncoder(nn.Module):
         self.layers = nn.ModuleList(new_layer(w, config.dim, config) for w in widths)
         norms = {"none": nn.Identity, "batchnorm": BatchNorm, "layernorm": nn.LayerNorm}
         self.norms = nn.ModuleList(norms[config.norm](config.dim) for _ in widths)
-        self.activations = nn.ModuleList(nn.PReLU() for _ in widths)
+        self.activations = nn.ModuleList(PReLU() for _ in widths)
 
     def forward(self, x: NodeFeatures | Tensor, edges: Pattern) -> Tensor:
         for number in range(len(self.layers)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from core.batchnorm import BatchNorm
+from core.prelu import PReLU
 from mmgraph.layers.features import NodeFeatures
 from mmgraph.ops import Pattern, aggregate
 
@@ -21,7 +22,7 @@ class GINLayer(nn.Module):
         super().__init__()
         self.inner = nn.Linear(width, hidden)
         self.norm = BatchNorm(hidden)
-        self.activation = nn.PReLU()
+        self.activation = PReLU()
         self.outer = nn.Linear(hidden, out)
 
     def forward(self, x: NodeFeatures | Tensor, edges: Pattern) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from core.losses import scaled_cosine_error
 from core.masked_model import MaskedModel, Objective
+from core.prelu import PReLU
 from core.random import Randomness
 from core.saving import Pretrained
 from core.teachers import EMATeacher
@@ -43,8 +44,8 @@ class LatentHead(nn.Module):
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
-        self.projector = nn.Sequential(nn.Linear(dim, hidden), nn.PReLU(), nn.Linear(hidden, dim))
-        self.predictor = nn.Sequential(nn.PReLU(), nn.Linear(dim, dim))
+        self.projector = nn.Sequential(nn.Linear(dim, hidden), PReLU(), nn.Linear(hidden, dim))
+        self.predictor = nn.Sequential(PReLU(), nn.Linear(dim, dim))
 
     def forward(self, latent: Tensor, graphs: Graphs, mask: RemaskedNodes) -> Tensor:
         return self.predictor(self.projector(at_roots(latent, graphs)))
