@@ -16,8 +16,9 @@ def demo_voxels(base: Path, seed: int) -> None:
     from mm3d.data.sweep_samples import SweepSamples
     from mm3d.data.sweeps import find_sweeps
     from mm3d.models.voxel_mae import VoxelMAE
+    from mm3d.voxels.cells import voxel_cells
     from mm3d.voxels.pretrain import pretrain_voxels
-    from mm3d.voxels.probe import probe_voxels, voxel_set
+    from mm3d.voxels.probe import cell_set, probe_cells
     from mm3d.voxels.report import write_voxel_report
 
     begin = time.monotonic()
@@ -36,8 +37,8 @@ def demo_voxels(base: Path, seed: int) -> None:
 
     model = VoxelMAE.from_pretrained(base / "pretrain")
     sweeps, classes = labelled_sweeps("street", recipe.sweeps)
-    found = voxel_set(sweeps[::2], recipe.sweeps, model)
-    rows = probe_voxels(model, found, seeds=2)
+    found = cell_set(sweeps[::2], lambda points: voxel_cells(points, recipe.sweeps, model.config.encoder))
+    rows = probe_cells(model, found, seeds=2)
     table = Table(("features of a voxel", "accuracy", "mean IoU"), rows)
     held = len(found.joined(True))
     say(f"probed {held:,} held-out voxels of {len(classes)} classes with frozen features\n{table.text()}")

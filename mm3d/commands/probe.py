@@ -41,11 +41,7 @@ def probe(
         raise UserError(f"--seeds {seeds}: expected at least 1")
     if out is not None and not Path(out).resolve().parent.is_dir():
         raise UserError(f"--out {out}: its folder does not exist")
-    if takes_pillars(run):
-        raise UserError(
-            f"{run}: models on pillars are not probed here; `mm3d embed` gives the features of whole sweeps"
-        )
-    if takes_sweeps(run):
+    if takes_sweeps(run) or takes_pillars(run):
         from mm3d.commands.voxels import probe_sweeps
 
         return probe_sweeps(run, "street" if data == "furniture" else data, seeds, out)

@@ -76,7 +76,7 @@ class VoxelMAE(Pretrained, MaskedModel):
         config: sizes, mask and loss; the defaults are the published model.
 
     Shapes: a batch is a :class:`VoxelBatch`. ``model(batch, mask)`` gives a :class:`~core.masked_model.MaskedOutput` with
-    part ``occupancy``; ``encode`` gives (B, 2 * out_channels).
+    part ``occupancy``; ``encode`` gives (B, 2 * out_channels), ``tokens`` (T, sum of all widths).
 
     Paper and code differ in the mask. The paper hides 90, 70 and 50 % of the voxels within 30 m, to 50 m and beyond. Of
     the released versions one draws voxels with replacement at one ratio, one measures in cells from the grid's corner,
@@ -114,6 +114,10 @@ class VoxelMAE(Pretrained, MaskedModel):
             return cells[:, 1:].float().norm(dim=1)
         grid = self.config.encoder.grid
         return voxel_centers(cells, grid.low, grid.voxel_size)[:, :2].norm(dim=1)
+
+    def tokens(self, batch: VoxelBatch) -> Tensor:
+        """Features of single voxels, nothing hidden: what all stages say of their places, (T, sum of all widths)."""
+        return self.encoder.at_voxels(self.tokenize(batch))
 
     def encode(self, batch: VoxelBatch) -> Tensor:
         """Features of whole sweeps: maximum and mean over the output's voxels, (B, 2 * out_channels)."""

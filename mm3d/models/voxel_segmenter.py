@@ -39,7 +39,11 @@ class VoxelSegmenter(Pretrained, nn.Module):
 
     def forward(self, batch: VoxelBatch) -> Tensor:
         """Logits of every voxel."""
-        return self.head(self.encoder.at_voxels(self.tokenize(batch)))
+        return self.head(self.tokens(batch))
+
+    def tokens(self, batch: VoxelBatch) -> Tensor:
+        """Features of single voxels, which the head reads: (T, sum of all widths)."""
+        return self.encoder.at_voxels(self.tokenize(batch))
 
     def encode(self, batch: VoxelBatch) -> Tensor:
         """Features of whole sweeps: maximum and mean over the output's voxels, (B, 2 * out_channels)."""

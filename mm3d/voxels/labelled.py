@@ -12,9 +12,8 @@ from torch import Tensor
 from mm3d.config.voxels import SweepsConfig, VoxelEncoderConfig
 from mm3d.data.labelled_sweeps import LabelledSweep
 from mm3d.data.sweep_samples import augmented
-from mm3d.data.sweeps import in_grid
 from mm3d.models.voxel_mae import VoxelBatch
-from mm3d.voxels.probe import majority
+from mm3d.voxels.cells import majority, voxel_cells
 
 
 class LabelledVoxels(NamedTuple):
@@ -74,8 +73,6 @@ def labelled_voxels(
         labels: (N,) int64, -1 for none.
         max_voxels: those whose points come first; all where none is given.
     """
-    made = in_grid(points, config, encoder.grid, max_voxels)
-    indices = torch.cat([torch.zeros(len(made.indices), 1, dtype=torch.int64), made.indices], dim=1)
-    voxels = VoxelBatch(made.features[:, : encoder.features], indices, torch.tensor([0, len(indices)]))
-    voxel_of = made.voxel_of.numpy()
-    return LabelledVoxels(voxels, torch.from_numpy(majority(voxel_of, labels, len(indices)))), voxel_of
+    cells = voxel_cells(points, config, encoder, max_voxels)
+    voxel_of = cells.cell_of.numpy()
+    return LabelledVoxels(cells.batch, torch.from_numpy(majority(voxel_of, labels, len(cells.means)))), voxel_of

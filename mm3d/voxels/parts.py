@@ -39,7 +39,7 @@ def split_sweeps(
 
     Of fewer, the fourth, eighth and twelfth of twelve sectors around the sensor are tested on, and the second, sixth and
     tenth validate: a smoke test, as the sectors touch those that are trained on, and the network is shown the voxels of
-    all of them, without classes. What is tested on is what :func:`mm3d.voxels.probe.voxel_set` holds out.
+    all of them, without classes. What is tested on is what :func:`mm3d.voxels.probe.cell_set` holds out.
 
     Raises:
         UserError: no labelled voxels in one of the parts, or one class alone to train on.

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_voxels import ENCODER, GRID, MODEL, streets, write_sweeps
+from tiny_voxels import ENCODER, GRID, streets, write_sweeps
 
 from core.errors import UserError
 from core.random import generator
@@ -16,10 +16,10 @@ from mm3d.config import SweepFinetuneRecipe
 from mm3d.config.voxels import SweepsConfig
 from mm3d.data.labelled_sweeps import find_labelled
 from mm3d.data.sweeps import in_grid
-from mm3d.models.voxel_mae import VoxelMAE
+from mm3d.voxels.cells import voxel_cells
 from mm3d.voxels.labelled import LabelledSweepSamples
 from mm3d.voxels.parts import split_sweeps
-from mm3d.voxels.probe import voxel_set
+from mm3d.voxels.probe import cell_set
 
 SWEEPS = SweepFinetuneRecipe().sweeps
 
@@ -48,7 +48,9 @@ def test_what_is_scored_is_what_the_probe_holds_out(count: int) -> None:
     sweeps = streets(count)
     parts = split_sweeps(sweeps, SWEEPS, ENCODER, 0.15)
     ours = np.concatenate([part.labels[part.labels >= 0].numpy() for part in parts.test])
-    np.testing.assert_array_equal(ours, voxel_set(sweeps, SWEEPS, VoxelMAE(MODEL)).joined(True))
+    np.testing.assert_array_equal(
+        ours, cell_set(sweeps, lambda points: voxel_cells(points, SWEEPS, ENCODER)).joined(True)
+    )
 
 
 def test_sectors_of_few_sweeps_share_no_voxel() -> None:

@@ -15,9 +15,8 @@ from mm3d.layers.voxel_backbone import VoxelBackbone
 from mm3d.models.voxel_mae import VoxelMAE
 from mm3d.ops.kernel_map import unravel
 from mm3d.ops.voxel_grid import SparseVoxels, VoxelGrid
-from mm3d.voxels.probe import majority, segmentation_score, voxel_set
-
-MODEL = VoxelMAE(CONFIG)
+from mm3d.voxels.cells import Cells, majority, voxel_cells
+from mm3d.voxels.probe import cell_set, segmentation_score
 
 
 def test_a_voxel_has_the_class_of_most_of_its_points() -> None:
@@ -34,29 +33,31 @@ def test_scores_are_those_of_their_definition() -> None:
     assert score.miou == pytest.approx((1 / 2 + 2 / 4 + 0 / 1) / 3)
 
 
+def cut(points: torch.Tensor) -> Cells:
+    return voxel_cells(points, SweepsConfig(max_points=0), ENCODER)
+
+
 def test_sectors_of_one_sweep_and_whole_sweeps_of_many_are_held_out() -> None:
-    one = voxel_set(streets(1), SweepsConfig(max_points=0), MODEL)
-    azimuth = torch.atan2(one.batches[0].features[:, 1], one.batches[0].features[:, 0]).numpy()
+    one = cell_set(streets(1), cut)
+    azimuth = np.arctan2(one.own[0][:, 1], one.own[0][:, 0])
     assert set(np.floor((azimuth[one.held_out[0]] + np.pi) / (np.pi / 6)).astype(int)) <= {3, 7, 11}
     assert 0.05 < one.held_out[0].mean() < 0.6
-    points = torch.from_numpy(np.array(one.training[0].points))
-    kept = one.training[0].labels >= 0
-    angles = torch.atan2(points[:, 1], points[:, 0]).numpy()[kept]
-    distance = points[:, :2].norm(dim=1).numpy()[kept]
-    inside = np.floor((angles + np.pi) / (np.pi / 6) % 1 * 100)  # of a sector, in hundredths
-    middle = (inside > 20) & (inside < 80) & (distance > 8)  # clear of voxels that lie across a border
-    sectors = np.floor((angles[middle] + np.pi) / (np.pi / 6)).astype(int)
-    assert not set(sectors) & {3, 7, 11}
-    many = voxel_set(streets(8), SweepsConfig(max_points=0), MODEL)
+    many = cell_set(streets(8), cut)
     assert [bool(held.all()) for held in many.held_out] == [False] * 6 + [True] * 2
-    assert [bool((sweep.labels >= 0).any()) for sweep in many.training] == [True] * 6 + [False] * 2
     assert len(many.joined(True)) == sum(int((y >= 0).sum()) for y in many.labels[6:])
 
 
 def test_sweeps_without_labels_in_range_are_said() -> None:
     sweep = streets(1)[0]
     with pytest.raises(UserError, match="street 0: no labelled voxels to train on"):
-        voxel_set([sweep._replace(labels=np.full(len(sweep.points), -1))], SweepsConfig(), MODEL)
+        cell_set([sweep._replace(labels=np.full(len(sweep.points), -1))], cut)
+
+
+def test_a_model_tells_single_voxels_from_each_other() -> None:
+    model, cells = VoxelMAE(CONFIG).eval(), cut(torch.tensor(streets(1)[0].points))
+    tokens = model.tokens(cells.batch)
+    assert tokens.shape == (len(cells.means), 4 + 4 + 8 + 8 + 8)
+    assert torch.equal(tokens, model.encoder.at_voxels(model.tokenize(cells.batch)))
 
 
 def test_every_voxel_reads_a_voxel_whose_field_holds_it() -> None:
