@@ -60,6 +60,30 @@ def within(config: object, low: float, high: float, *names: str) -> None:
             raise ValueError(f"{name} {value}: expected at least {low} and less than {high}")
 
 
+def shares(config: object, *names: str) -> None:
+    """Refuse fields of a configuration that are no share of something, strictly between 0 and 1; for ``__post_init__``.
+
+    Raises:
+        ValueError: beginning with the field's name.
+    """
+    for name in names:
+        value = getattr(config, name)
+        if not 0 < value < 1:
+            raise ValueError(f"{name} {value}: expected a share between 0 and 1")
+
+
+def more_than_zero(config: object, *names: str) -> None:
+    """Refuse fields of a configuration that are not above 0, NaN among them; for ``__post_init__``.
+
+    Raises:
+        ValueError: beginning with the field's name.
+    """
+    for name in names:
+        value = getattr(config, name)
+        if not value > 0:
+            raise ValueError(f"{name} {value}: expected more than 0")
+
+
 def divided_by_heads(config: Any, even: bool = False) -> None:
     """Refuse a ``dim`` that the ``heads`` of a configuration do not divide; for ``__post_init__``.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.config import at_least, within
+from core.config import at_least, shares, within
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 from mm3d.config.patch_encoder import PatchEncoderConfig
 from mm3d.config.points import PointsConfig, check_count
@@ -89,8 +89,7 @@ class FinetuneRecipe:
         within(self, 0, 1, "drop_path")
         within(self, 0, 0.5, "label_smoothing")
         _check_layers(self.layers)
-        if not 0 < self.validation < 1:
-            raise ValueError(f"validation {self.validation}: expected a share between 0 and 1")
+        shares(self, "validation")
         check_count(self.points, self.groups, self.group_size)
         if self.train.batch_size // (self.train.accumulate * self.run.devices * self.run.nodes) < 2:
             raise ValueError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.config import at_least, divided_by_heads, within
+from core.config import at_least, divided_by_heads, shares, within
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 from mm3d.config.voxels import GridConfig, SweepsConfig, Triple
 
@@ -96,7 +96,7 @@ class HessVoxelMAEConfig:
     def __post_init__(self) -> None:
         at_least(self, 1, "decoder_depth", "points")
         at_least(self, 0, "empty_ratio", "chamfer_weight", "count_weight", "empty_weight")
-        hides_some(self.mask_ratio)
+        shares(self, "mask_ratio")
 
 
 @dataclass
@@ -131,21 +131,11 @@ class GeoMAEConfig:
     def __post_init__(self) -> None:
         at_least(self, 1, "decoder_depth")
         at_least(self, 0, "normal_weight", "curvature_weight")
-        hides_some(self.mask_ratio)
+        shares(self, "mask_ratio")
         if min(*self.low, *self.middle) < 1:
             raise ValueError(f"low {list(self.low)}: expected at least 1 sub-voxel along each axis, at both scales")
         if min(*self.centroid_weights, *self.occupancy_weights) < 0:
             raise ValueError(f"centroid_weights {list(self.centroid_weights)}: expected weights of at least 0")
-
-
-def hides_some(ratio: float) -> None:
-    """Refuse a mask ratio that hides nothing, or all.
-
-    Raises:
-        ValueError: beginning with the field's name.
-    """
-    if not 0 < ratio < 1:
-        raise ValueError(f"mask_ratio {ratio}: expected more than 0 and less than 1")
 
 
 def whole_sweeps() -> SweepsConfig:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.config import at_least, within
+from core.config import at_least, more_than_zero, within
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 from mm3d.config.patch_encoder import PatchEncoderConfig
 from mm3d.config.point_dvae import PointDVAEConfig
@@ -52,8 +52,7 @@ class PointBERTConfig:
             raise ValueError(f"mask_range {list(self.mask_range)}: expected two ascending shares between 0 and 1")
         if not 0 <= self.momentum <= 1:
             raise ValueError(f"momentum {self.momentum}: expected at least 0 and at most 1")
-        if not self.contrast_temperature > 0:
-            raise ValueError(f"contrast_temperature {self.contrast_temperature}: expected more than 0")
+        more_than_zero(self, "contrast_temperature")
         if self.replace and self.encoder.embed == "visible":
             raise ValueError(f"replace {self.replace}: needs the embedding of all patches; expected encoder.embed all")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.config import at_least
+from core.config import at_least, shares
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 from mm3d.config.points import PointsConfig, check_count
 
@@ -98,7 +98,6 @@ class PointDVAERecipe:
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
-        if not 0 < self.held_out < 1:
-            raise ValueError(f"held_out {self.held_out}: expected a share between 0 and 1")
+        shares(self, "held_out")
         at_least(self, 1, "held_out_most")
         check_count(self.points, self.model.groups, self.model.group_size)

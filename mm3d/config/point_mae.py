@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.config import at_least
+from core.config import at_least, shares
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 from mm3d.config.patch_encoder import PatchEncoderConfig
 from mm3d.config.points import PointsConfig, check_count
@@ -30,8 +30,7 @@ class PointMAEConfig:
         at_least(self, 1, "decoder_depth", "decoder_heads")
         if self.encoder.dim % self.decoder_heads:
             raise ValueError(f"decoder_heads {self.decoder_heads}: do not divide encoder.dim {self.encoder.dim}")
-        if not 0 < self.mask_ratio < 1:
-            raise ValueError(f"mask_ratio {self.mask_ratio}: expected a share between 0 and 1")
+        shares(self, "mask_ratio")
         if self.encoder.groups < 2:
             raise ValueError(f"encoder.groups {self.encoder.groups}: expected at least 2, one of them to hide")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.config import at_least
+from core.config import at_least, shares
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 from mm3d.config.voxels import SweepsConfig, VoxelEncoderConfig
 
@@ -42,7 +42,5 @@ class SweepFinetuneRecipe:
 
     def __post_init__(self) -> None:
         at_least(self, 0, "most")
-        if not 0 < self.validation < 1:
-            raise ValueError(f"validation {self.validation}: expected a share between 0 and 1")
-        if not 0 < self.norm_momentum < 1:
-            raise ValueError(f"norm_momentum {self.norm_momentum}: expected a share between 0 and 1")
+        shares(self, "validation")
+        shares(self, "norm_momentum")

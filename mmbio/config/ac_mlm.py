@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.config import at_least
+from core.config import at_least, more_than_zero
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 from mmbio.config.data import TextConfig
 from mmbio.config.esm import ESM2Config, esm_optim
@@ -30,8 +30,7 @@ class ACMLMConfig(ESM2Config):
         super().__post_init__()
         at_least(self, 1, "candidates")
         at_least(self, 0, "radius", "adversarial_weight", "contrast_weight")
-        if not self.temperature > 0:
-            raise ValueError(f"temperature {self.temperature}: expected more than 0")
+        more_than_zero(self, "temperature")
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from core.config import at_least
+from core.config import at_least, shares
 
 
 @dataclass
@@ -24,8 +24,7 @@ class TokenMaskConfig:
     """Chance that a span ends after a token; spans are cut to ten (span)."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.ratio < 1:
-            raise ValueError(f"ratio {self.ratio}: expected a share between 0 and 1")
+        shares(self, "ratio")
         at_least(self, 0, "mask_share", "random_share")
         if self.mask_share + self.random_share > 1:
             raise ValueError(f"mask_share {self.mask_share}: with random_share {self.random_share} more than all")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.config import at_least, within
+from core.config import at_least, more_than_zero, shares, within
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 from mmbio.config.attr_masking import molecule_optim
 from mmbio.config.data import GraphDataConfig
@@ -69,11 +69,8 @@ class MoleBertConfig:
         at_least(self, 1, "dim", "depth")
         at_least(self, 0, "contrast_weight", "triplet_weight")
         within(self, 0, 1, "dropout")
-        for name in ("mask_ratio", "second_ratio"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)}: expected a share between 0 and 1")
-        if not self.temperature > 0:
-            raise ValueError(f"temperature {self.temperature}: expected more than 0")
+        shares(self, "mask_ratio", "second_ratio")
+        more_than_zero(self, "temperature")
 
 
 def _tokenizer_optim() -> OptimConfig:

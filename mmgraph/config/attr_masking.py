@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.config import at_least, within
+from core.config import at_least, shares, within
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 from mmgraph.config.probes import GraphProbeConfig, NodeProbeConfig
 
@@ -36,8 +36,7 @@ class AttrMaskingConfig:
     def __post_init__(self) -> None:
         at_least(self, 1, "dim", "depth")
         within(self, 0, 1, "dropout")
-        if not 0 < self.mask_ratio < 1:
-            raise ValueError(f"mask_ratio {self.mask_ratio}: expected a share between 0 and 1")
+        shares(self, "mask_ratio")
         for kind in ("node", "edge"):
             sizes, columns = getattr(self, f"{kind}_vocabulary"), getattr(self, f"predict_{kind}s")
             if min(sizes, default=1) < 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.config import at_least, within
+from core.config import at_least, shares, within
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 from mmgraph.config.probes import GraphProbeConfig, NodeProbeConfig
 
@@ -58,8 +58,7 @@ class GMAEConfig:
             raise ValueError(f"heads {self.heads}: do not divide dim {self.dim}")
         if int(self.mlp_ratio * self.dim) < 1:
             raise ValueError(f"mlp_ratio {self.mlp_ratio}: expected a hidden width of at least 1")
-        if not 0 < self.mask_ratio < 1:
-            raise ValueError(f"mask_ratio {self.mask_ratio}: expected a share between 0 and 1")
+        shares(self, "mask_ratio")
         if self.largest is not None and self.largest < 2:
             raise ValueError(f"largest {self.largest}: expected at least 2 nodes, or null")
         if min(self.neighbours) < 1:

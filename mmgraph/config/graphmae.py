@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.config import at_least, within
+from core.config import at_least, more_than_zero, shares, within
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 from mmgraph.config.encoder import GraphEncoderConfig
 from mmgraph.config.probes import GraphProbeConfig, NodeProbeConfig
@@ -32,10 +32,8 @@ class GraphMAEConfig:
     def __post_init__(self) -> None:
         at_least(self, 1, "width")
         within(self, 0, 1, "replace_ratio", "drop_edge")
-        if not 0 < self.mask_ratio < 1:
-            raise ValueError(f"mask_ratio {self.mask_ratio}: expected a share between 0 and 1")
-        if self.gamma <= 0:
-            raise ValueError(f"gamma {self.gamma}: expected more than 0")
+        shares(self, "mask_ratio")
+        more_than_zero(self, "gamma")
 
 
 @dataclass

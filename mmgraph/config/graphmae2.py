@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.config import at_least, within
+from core.config import at_least, more_than_zero, shares, within
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 from mmgraph.config.encoder import GraphEncoderConfig
 from mmgraph.config.probes import GraphProbeConfig, NodeProbeConfig
@@ -47,11 +47,8 @@ class GraphMAE2Config:
         at_least(self, 1, "width", "views", "projector_dim")
         at_least(self, 0, "latent_weight", "teacher_delay")
         within(self, 0, 1, "drop_edge")
-        for name in ("mask_ratio", "remask_ratio"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)}: expected a share between 0 and 1")
-        if self.gamma <= 0:
-            raise ValueError(f"gamma {self.gamma}: expected more than 0")
+        shares(self, "mask_ratio", "remask_ratio")
+        more_than_zero(self, "gamma")
         if not 0 <= self.momentum <= 1:
             raise ValueError(f"momentum {self.momentum}: expected at least 0 and at most 1")
 

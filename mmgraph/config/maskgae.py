@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.config import at_least, within
+from core.config import at_least, shares, within
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 from mmgraph.config.links import LinksConfig
 from mmgraph.config.probes import GraphProbeConfig, NodeProbeConfig
@@ -30,8 +30,7 @@ class EdgeMaskConfig:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "length")
-        if not 0 < self.ratio < 1:
-            raise ValueError(f"ratio {self.ratio}: expected a share between 0 and 1")
+        shares(self, "ratio")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit {self.limit}: expected at least 1, or null for no limit")
 

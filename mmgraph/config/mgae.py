@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.config import at_least, within
+from core.config import at_least, shares, within
 from core.training.config import OptimConfig, RunConfig, TrainConfig
 from mmgraph.config.links import LinksConfig
 from mmgraph.config.probes import GraphProbeConfig, NodeProbeConfig
@@ -36,8 +36,7 @@ class MGAEConfig:
         at_least(self, 1, "width", "dim", "depth", "decoder_dim")
         at_least(self, 2, "decoder_depth")
         within(self, 0, 1, "dropout")
-        if not 0 < self.mask_ratio < 1:
-            raise ValueError(f"mask_ratio {self.mask_ratio}: expected a share between 0 and 1")
+        shares(self, "mask_ratio")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit {self.limit}: expected at least 1, or null for no limit")
 
