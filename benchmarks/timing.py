@@ -28,13 +28,15 @@ class Case:
     """One row of a table: functions without arguments that give the same result.
 
     ``peers`` by name with version, the one that the goal is about first. ``goal``: how often as fast as the first peer
-    ours is meant to be, None where no goal was set.
+    ours is meant to be, None where no goal was set. ``one_thread``: peers give something else with more than one CPU thread
+    and are left out there.
     """
 
     name: str
     ours: Callable[[], object]
     peers: Mapping[str, Callable[[], object]]
     goal: float | None = None
+    one_thread: bool = False
 
 
 def all_threads() -> int:
@@ -75,7 +77,8 @@ def compare(case: Case, device: torch.device, threads: int, repeats: int = 15, w
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    sides = {"ours": case.ours, **case.peers}
+    peers = {} if case.one_thread and threads > 1 and device.type == "cpu" else case.peers
+    sides = {"ours": case.ours, **peers}
     times: dict[str, list[tuple[float, float]]] = {side: [] for side in sides}
     calls = dict.fromkeys(sides, 1)
     try:
@@ -91,7 +94,7 @@ def compare(case: Case, device: torch.device, threads: int, repeats: int = 15, w
     clock = "cpu" if device.type == "cpu" and threads == 1 else "wall"
     row: dict[str, Any] = {"name": case.name, "device": device.type, "threads": threads, "repeats": repeats}
     row |= {"clock": clock, "goal": case.goal, "ours": _summary(times["ours"], clock), "peers": {}}
-    for name in case.peers:
+    for name in peers:
         row["peers"][name] = peer = _summary(times[name], clock)
         peer["ratio"] = peer["ms"] / row["ours"]["ms"]
     print(text(row), flush=True)
