@@ -74,9 +74,8 @@ def growth_table() -> list[str]:
         for row in json.loads(path.read_text())["rows"]:
             sizes = " / ".join(f"{size:,}" for size in row["sizes"])
             times = " / ".join(f"{value:,.1f}" for value in row["ms"])
-            lines.append(
-                f"| {row['name']} ({row['device']}) | {sizes} {row['unit']} | {times} | {row['exponent']:.2f} |"
-            )
+            exponents = f"{row['exponent']:.2f} | {row['last_exponent']:.2f}"
+            lines.append(f"| {row['name']} ({row['device']}) | {sizes} {row['unit']} | {times} | {exponents} |")
     return lines if len(lines) > 2 else []
 
 
@@ -89,7 +88,7 @@ def picture(cpu: dict[str, dict[str, Any]], gpu: dict[str, dict[str, Any]]) -> N
     goals: dict[str, float] = {}
     for results in (cpu, gpu):
         for said in results.values():
-            for row in said["rows"]:
+            for row in (row for row in said["rows"] if row["peers"]):
                 side = "GPU" if row["device"] == "cuda" else "one thread" if row["threads"] == 1 else "all threads"
                 peer, first = next(iter(row["peers"].items()))
                 label = f"{said['title']}: {row['name']}\nagainst {peer}"

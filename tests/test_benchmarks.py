@@ -59,7 +59,14 @@ def test_the_page_says_what_was_measured_and_what_was_not(monkeypatch: pytest.Mo
 def test_the_page_is_rendered_from_the_results_that_lie_there(monkeypatch: pytest.MonkeyPatch) -> None:
     render = module("render", monkeypatch)
     page = (ROOT / "benchmarks/README.md").read_text()
-    for line in (*render.speed_table(render.loaded("cpu"), render.loaded("cuda")), *render.kernel_table()):
+    tables = (
+        render.speed_table(render.loaded("cpu"), render.loaded("cuda")),
+        render.growth_table(),
+        render.kernel_table(),
+    )
+    for table in tables:
+        assert len({line.count("|") for line in table if line.startswith("|")}) == 1  # as many cells in every row
+    for line in (line for table in tables for line in table):
         assert line in page
 
 
