@@ -243,7 +243,7 @@ def write_parts(path: Path, train: int = 12, test: int = 4, **arrays: np.ndarray
 def test_segmentation_of_arrays_learns_what_is_trivial(pretrained: Path, tmp_path: Path) -> None:
     data = write_parts(tmp_path / "parts.npz")
     words = ("--task", "segmentation", "--data", f"arrays:{data}", "--out", tmp_path / "seg")
-    task = write_recipe(tmp_path / "task.yaml", TASK, train={"epochs": 12}, optim={"lr": 0.005})
+    task = write_recipe(tmp_path / "task.yaml", TASK, train={"epochs": 24}, optim={"lr": 0.002})
     out = done(command("finetune", pretrained, "--recipe", task, *words))
     assert "part_miou" in out
     result = json.loads((tmp_path / "seg/seed-0/result.json").read_text())
