@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # for what all tests share
 
 settings.register_profile("default", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("default")
+torch.set_num_threads(1)  # here already for fixtures of whole modules, which come before those of single tests
 
 
 @pytest.fixture(scope="session")
