@@ -41,14 +41,19 @@ def plain_embed(embed: MiniPointNet, patches: Tensor) -> Tensor:
     return F.conv1d(points, embed.out.weight[:, :, None], embed.out.bias).max(2).values
 
 
+@torch.no_grad()
+def plain_patches(points: Tensor, groups: int, size: int) -> tuple[Tensor, Tensor]:
+    """(B, N, 3) -> patches (B, G, K, 3) relative to their centres, and the centres (B, G, 3)."""
+    clouds = torch.arange(len(points), device=points.device)[:, None]
+    centers = points[clouds, naive(points, groups)]
+    nearest = torch.cdist(centers, points).topk(size, largest=False).indices
+    return points[clouds[:, :, None], nearest] - centers[:, :, None], centers
+
+
 def plain_loss(model: PointMAE, points: Tensor, mask: Mask) -> Tensor:
     """The loss of a batch by the straightforward arithmetic."""
     config = model.config.encoder
-    clouds = torch.arange(len(points), device=points.device)[:, None]
-    with torch.no_grad():
-        centers = points[clouds, naive(points, config.groups)]
-        nearest = torch.cdist(centers, points).topk(config.group_size, largest=False).indices
-        patches = points[clouds[:, :, None], nearest] - centers[:, :, None]
+    patches, centers = plain_patches(points, config.groups, config.group_size)
     batch, groups, size, _ = patches.shape
     hidden = mask.hidden
     tokens = plain_embed(model.encoder.embed, patches.view(batch * groups, size, 3)).view(batch, groups, -1)

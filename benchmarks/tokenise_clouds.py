@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.farthest_point_sample import naive
-from benchmarks.point_mae_step import plain_embed
+from benchmarks.point_mae_step import plain_embed, plain_patches
 from benchmarks.timing import Case, run
 from mm3d.config import PointDVAEConfig
 from mm3d.layers.dgcnn import GROUPS, SLOPE, EdgeConv
@@ -26,9 +25,7 @@ def plain_ids(model: PointDVAE, points: Tensor) -> Tensor:
     """The peer: (B, N, 3) -> (B, G)."""
     config, graph = model.config, model.to_codes
     clouds = torch.arange(len(points), device=points.device)[:, None]
-    centers = points[clouds, naive(points, config.groups)]
-    nearest = torch.cdist(centers, points).topk(config.group_size, largest=False).indices
-    patches = points[clouds[:, :, None], nearest] - centers[:, :, None]
+    patches, centers = plain_patches(points, config.groups, config.group_size)
     features = plain_embed(model.encoder, patches.flatten(0, 1)).unflatten(0, centers.shape[:2])
     neighbors = torch.cdist(centers, centers).topk(config.neighbors, largest=False).indices
     x = F.conv1d(features.transpose(1, 2), graph.input.weight[:, :, None], graph.input.bias)

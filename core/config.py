@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import math
 import typing
+from collections.abc import Callable
 from typing import Any
 
 from core.errors import UserError
@@ -42,10 +43,7 @@ def at_least(config: object, minimum: float, *names: str) -> None:
     Raises:
         ValueError: beginning with the field's name, as all checks of configurations do.
     """
-    for name in names:
-        value = getattr(config, name)
-        if not (value >= minimum and math.isfinite(value)):
-            raise ValueError(f"{name} {value}: expected at least {minimum}")
+    _refuse(config, names, lambda value: value >= minimum and math.isfinite(value), f"at least {minimum}")
 
 
 def within(config: object, low: float, high: float, *names: str) -> None:
@@ -54,10 +52,7 @@ def within(config: object, low: float, high: float, *names: str) -> None:
     Raises:
         ValueError: beginning with the field's name.
     """
-    for name in names:
-        value = getattr(config, name)
-        if not low <= value < high:
-            raise ValueError(f"{name} {value}: expected at least {low} and less than {high}")
+    _refuse(config, names, lambda value: low <= value < high, f"at least {low} and less than {high}")
 
 
 def shares(config: object, *names: str) -> None:
@@ -66,10 +61,7 @@ def shares(config: object, *names: str) -> None:
     Raises:
         ValueError: beginning with the field's name.
     """
-    for name in names:
-        value = getattr(config, name)
-        if not 0 < value < 1:
-            raise ValueError(f"{name} {value}: expected a share between 0 and 1")
+    _refuse(config, names, lambda value: 0 < value < 1, "a share between 0 and 1")
 
 
 def more_than_zero(config: object, *names: str) -> None:
@@ -78,10 +70,14 @@ def more_than_zero(config: object, *names: str) -> None:
     Raises:
         ValueError: beginning with the field's name.
     """
+    _refuse(config, names, lambda value: value > 0, "more than 0")
+
+
+def _refuse(config: object, names: tuple[str, ...], fits: Callable[[Any], bool], expected: str) -> None:
     for name in names:
         value = getattr(config, name)
-        if not value > 0:
-            raise ValueError(f"{name} {value}: expected more than 0")
+        if not fits(value):
+            raise ValueError(f"{name} {value}: expected {expected}")
 
 
 def divided_by_heads(config: Any, even: bool = False) -> None:
