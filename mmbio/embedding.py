@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from core.errors import UserError
 from mmbio.evaluating import BATCH_TOKENS, evaluating
+from mmbio.residue_features import ResidueFeatures
 from mmbio.windows import Window, windows
-
-IN_MEMORY = 2**31
-"""Bytes of residue features that are kept in memory; more go to a temporary file."""
 
 
 class Piece(NamedTuple):
@@ -61,50 +57,6 @@ def embed_sequences(
     if found is None:
         raise UserError("no sequences to embed")
     return found
-
-
-class ResidueFeatures:
-    """Features of all residues of sequences, in half precision, in memory or in a temporary file that goes with it.
-
-    Args:
-        lengths: residues of every sequence.
-        width: C.
-    """
-
-    def __init__(self, lengths: Sequence[int], width: int) -> None:
-        self.offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        self.width = width
-        shape = (int(self.offsets[-1]), width)
-        if shape[0] * width * 2 <= IN_MEMORY:
-            self.x: NDArray[np.float16] = np.zeros(shape, np.float16)
-        else:
-            self._file = tempfile.NamedTemporaryFile(prefix="mmbio-features-")  # noqa: SIM115 - it lives as long as this
-            self.x = np.memmap(self._file.name, np.float16, "w+", shape=shape)
-        self.mean, self.deviation = np.zeros(width, np.float32), np.ones(width, np.float32)
-
-    def __len__(self) -> int:
-        """Number of sequences."""
-        return len(self.offsets) - 1
-
-    def of(self, sequence: int) -> NDArray[np.float16]:
-        """(L, C) of one sequence, as they are stored."""
-        return self.x[self.offsets[sequence] : self.offsets[sequence + 1]]
-
-    def rows(self, sequences: Sequence[int]) -> Tensor:
-        """(R, C) float32 of some sequences, standardised."""
-        found = np.concatenate([self.of(i) for i in sequences]).astype(np.float32)
-        return torch.from_numpy((found - self.mean) / self.deviation)
-
-    def standardise(self, sequences: Sequence[int], most: int = 200_000) -> None:
-        """Take mean and deviation from the first residues of some sequences, at most about ``most``; constants stay finite."""
-        some: list[NDArray[np.float16]] = []
-        for sequence in sequences:
-            some.append(self.of(sequence))
-            if sum(map(len, some)) >= most:
-                break
-        known = np.concatenate(some).astype(np.float32)
-        self.mean, self.deviation = known.mean(0), known.std(0)
-        self.deviation[self.deviation < 1e-6] = 1.0
 
 
 def embed_residues(

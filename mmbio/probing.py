@@ -24,10 +24,11 @@ from mmbio.embedding import embed_residues, embed_sequences
 from mmbio.msa_score import score_by_column, score_msa
 from mmbio.perplexity import LMScore, score_lm
 from mmbio.probes import probe_binary, probe_classes, probe_values
-from mmbio.raw_features import WindowOneHot, raw_features
+from mmbio.raw_features import raw_features
 from mmbio.readers import Samples
 from mmbio.recovery import KINDS, recover, recover_by_place
-from mmbio.residue_probe import Features, probe_residues
+from mmbio.residue_features import WINDOW, Around, Letters
+from mmbio.residue_probe import probe_residues
 from mmbio.takes import check_kind, check_maps, check_names_hidden, name_of
 from mmbio.texts import samples_of
 from mmbio.variants import variant_rows
@@ -151,20 +152,22 @@ def probe_sequences(features: np.ndarray, data: LabelledSequences, method: str, 
 def probe_residue_rows(
     models: Sequence[Any], data: LabelledSequences, settings: ProbeSettings = DEFAULTS
 ) -> list[ProbeRow]:
-    """A linear layer on features of residues; raw features are the residue, and a window of 17 around it."""
-    rows = []
+    """A linear layer on features of residues, or of the windows around them; raw features are the letter of the residue, and
+    those of a window of :data:`~mmbio.residue_features.WINDOW`."""
+    rows, window = [], settings.residues.window
     for name, some in subjects(models, settings.controls):
         scores = []
         for seed, model in enumerate(some):
             found = embed_residues(model, data.texts)
             found.standardise(data.train.tolist())
-            scores.append(probe_residues(found, data, settings.residues, seed))
-            del found  # before the next: features of millions of residues are large
-        rows.append(_row(name, "linear", scores))
+            read = found if window == 1 else Around(found, window)
+            scores.append(probe_residues(read, data, settings.residues, seed))
+            del found, read  # before the next: features of millions of residues are large
+        rows.append(_row(name, "linear" if window == 1 else f"linear, window of {window}", scores))
     if settings.controls:
-        for name, window in (("residue", 1), ("window of 17", 17)):
-            raw: Features = WindowOneHot(data.texts, window)
-            rows.append(_row(name, "linear", [probe_residues(raw, data, settings.residues, 0)]))
+        for name, places in (("residue", 1), (f"window of {WINDOW}", WINDOW)):
+            letters = Around(Letters(data.texts), places)
+            rows.append(_row(name, "linear", [probe_residues(letters, data, settings.residues, 0)]))
     return rows
 
 

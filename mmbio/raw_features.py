@@ -1,4 +1,4 @@
-"""What stands in the place of a model's features: letters, tokens, windows of letters, fingerprints."""
+"""What stands in the place of a model's features: letters, tokens, fingerprints."""
 
 from __future__ import annotations
 
@@ -7,17 +7,11 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from mmbio.data.sets import LabelledSequences
-from mmbio.proteins.alphabet import RESIDUES
 from mmbio.readers import Reader
-
-LETTERS = "".join(sorted(RESIDUES))
-WINDOW = 17
-"""Residues that a window shows, half of them before and behind; as the bar for secondary structure has it."""
+from mmbio.residue_features import LETTERS, letter_codes
 
 
 def raw_features(data: LabelledSequences, reader: Reader) -> dict[str, NDArray]:
@@ -61,42 +55,3 @@ def fingerprints(texts: Sequence[str]) -> NDArray[np.uint8] | None:
     from mmbio.molecules.fingerprints import morgan_fingerprints
 
     return morgan_fingerprints(texts, bits=2048, radius=2)
-
-
-class WindowOneHot:
-    """The letters around every residue as one-hot vectors, made when they are asked for.
-
-    Args:
-        texts: proteins.
-        window: places, an odd number; 1 for the residue alone.
-
-    Shapes: ``rows(sequences)`` gives (R, window * 26); the 26th letter is "outside of the protein".
-    """
-
-    def __init__(self, texts: Sequence[str], window: int = WINDOW) -> None:
-        if window < 1 or window % 2 == 0:
-            raise ValueError(f"a window of {window} places; expected an odd number")
-        self.codes = [letter_codes(text) for text in texts]
-        self.window = window
-        self.width = window * (len(LETTERS) + 1)
-
-    def rows(self, sequences: Sequence[int]) -> Tensor:
-        """(R, C) float32 of all residues of some sequences."""
-        half, letters = self.window // 2, len(LETTERS) + 1
-        around = [
-            np.lib.stride_tricks.sliding_window_view(
-                np.pad(self.codes[i], half, constant_values=letters - 1), self.window
-            )
-            for i in sequences
-        ]
-        codes = torch.from_numpy(np.concatenate(around)) + torch.arange(self.window) * letters
-        return torch.zeros(len(codes), self.width).scatter_(1, codes, 1.0)
-
-
-_CODES = np.full(128, LETTERS.index("X"), dtype=np.int64)
-_CODES[np.frombuffer(LETTERS.encode(), np.uint8)] = np.arange(len(LETTERS))
-
-
-def letter_codes(text: str) -> NDArray[np.int64]:
-    """Numbers of a protein's letters in :data:`LETTERS`, gaps as X: (L,)."""
-    return _CODES[np.frombuffer(text.encode("ascii"), np.uint8)]

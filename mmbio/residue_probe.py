@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,17 +14,12 @@ from core.evaluation.metrics import accuracy, average_precision, mcc
 from core.random import derive_seed
 from mmbio.config.probes import ResidueProbeConfig
 from mmbio.data.sets import LabelledSequences
+from mmbio.residue_features import Features
 
 CHUNK = 65_536
-"""Residues that are made float32 at a time, and shuffled among each other."""
-
-
-class Features(Protocol):
-    """Features of residues: their width, and those of some sequences, (R, C) float32."""
-
-    width: int
-
-    def rows(self, sequences: Sequence[int]) -> Tensor: ...
+"""Most residues that are made float32 at a time, and shuffled among each other."""
+VALUES = 2**26
+"""Most of their features, so that of wide ones fewer residues are taken: 256 MiB."""
 
 
 def probe_residues(
@@ -96,20 +90,20 @@ def chunks(
     features: Features, data: LabelledSequences, part: Sequence[int] | np.ndarray
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Features (R, C) and classes (R,) of residues that have one, of about :data:`CHUNK` residues of whole sequences."""
-    for some in _groups(data, part):
+    for some in _groups(data, part, min(CHUNK, VALUES // features.width)):
         labels = torch.from_numpy(np.concatenate([data.labels[i] for i in some]))
         labelled = labels >= 0
         if bool(labelled.any()):
             yield features.rows(some)[labelled], labels[labelled]
 
 
-def _groups(data: LabelledSequences, part: Sequence[int] | np.ndarray) -> Iterator[list[int]]:
+def _groups(data: LabelledSequences, part: Sequence[int] | np.ndarray, residues: int) -> Iterator[list[int]]:
     group: list[int] = []
     size = 0
     for index in part:
         group.append(int(index))
         size += len(data.texts[index])
-        if size >= CHUNK:
+        if size >= residues:
             yield group
             group, size = [], 0
     if group:

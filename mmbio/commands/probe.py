@@ -16,6 +16,7 @@ def probe(
     methods: str = "",
     controls: bool = True,
     epochs: int = 10,
+    window: int = 1,
     device: str = "auto",
     out: str | None = None,
 ) -> None:
@@ -31,6 +32,7 @@ def probe(
         methods: for classes some of logistic,linear_svm,knn; logistic where none is given.
         controls: also score the same network untrained, and raw features.
         epochs: passes over the residues of the training part (classes of residues).
+        window: residues whose features the linear layer reads to tell the one in the middle, an odd number.
         device: where features are computed; auto takes a GPU where there is one.
         out: JSON file for the results; RUN/probe.json where none is given.
     """
@@ -47,6 +49,8 @@ def probe(
         raise UserError(f"--out {out}: its folder does not exist")
     if epochs < 1:
         raise UserError(f"--epochs {epochs}: expected at least 1")
+    if window < 1 or window % 2 == 0:
+        raise UserError(f"--window {window}: expected an odd number, 1 for the residue alone")
     folders = seed_folders(run)
     source = data or data_of(folders[0])
     if data:
@@ -55,7 +59,9 @@ def probe(
     else:
         given = held_out_of(folders[0])
     models = [moved(load_model(folder), device) for folder in folders]
-    settings = ProbeSettings(controls, split_words(methods), ResidueProbeConfig(epochs=epochs), given.text, given.msa)
+    settings = ProbeSettings(
+        controls, split_words(methods), ResidueProbeConfig(epochs=epochs, window=window), given.text, given.msa
+    )
     rows = probe_rows(models, given.data, settings)
     print(f"{source}: {given.said}; {len(models)} pretraining seed(s)")
     print(probe_table(rows).text())

@@ -19,7 +19,11 @@ class ResidueProbeConfig:
     """Learning rate of Adam; it falls to zero on a straight line."""
     weight_decay: float = 0.0
     """L2 penalty of Adam."""
+    window: int = 1
+    """Residues whose features it reads to tell the one in the middle; an odd number."""
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "epochs", "batch_size")
+        at_least(self, 1, "epochs", "batch_size", "window")
         at_least(self, 0, "lr", "weight_decay")
+        if self.window % 2 == 0:
+            raise ValueError(f"window {self.window}: expected an odd number")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_mmbio import command, random_proteins
 
-import mmbio.embedding
+import mmbio.residue_features
 from core.errors import UserError
 from core.evaluation.untrained import untrained
 from mmbio.config import ESM1bConfig, ESM2Config
@@ -17,8 +17,9 @@ from mmbio.embedding import embed_residues, embed_sequences
 from mmbio.models.esm1b import ESM1b
 from mmbio.models.esm2 import ESM2
 from mmbio.proteins.alphabet import ESM
-from mmbio.raw_features import LETTERS, WindowOneHot, composition, one_hot
+from mmbio.raw_features import composition, one_hot
 from mmbio.readers import TokenReader
+from mmbio.residue_features import LETTERS, Around, Letters
 from mmbio.sequences import join
 
 TEXTS = random_proteins(9)
@@ -63,7 +64,7 @@ def test_mode_and_gradients_are_left_alone(model: ESM2) -> None:
 
 def test_a_file_takes_what_memory_does_not(model: ESM2, monkeypatch: pytest.MonkeyPatch) -> None:
     in_memory = embed_residues(model, TEXTS)
-    monkeypatch.setattr(mmbio.embedding, "IN_MEMORY", 0)
+    monkeypatch.setattr(mmbio.residue_features, "IN_MEMORY", 0)
     on_disk = embed_residues(model, TEXTS)
     assert isinstance(on_disk.x, np.memmap)
     path = Path(on_disk._file.name)
@@ -111,7 +112,7 @@ def test_one_hot_leaves_out_what_never_changes() -> None:
 
 
 def test_windows_of_letters() -> None:
-    rows = WindowOneHot(["MKV", "A"], 3).rows([1, 0]).unflatten(1, (3, 26))
+    rows = Around(Letters(["MKV", "A"]), 3).rows([1, 0]).unflatten(1, (3, 26))
     outside = len(LETTERS)
     letter = LETTERS.index
     assert rows.argmax(2).tolist() == [
@@ -122,7 +123,7 @@ def test_windows_of_letters() -> None:
     ]
     assert (rows.sum(2) == 1).all()
     with pytest.raises(ValueError, match="odd"):
-        WindowOneHot(["MKV"], 2)
+        Around(Letters(["MKV"]), 2)
 
 
 def test_command(pretrained: Path, proteins: str, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from tiny_mmbio import random_proteins
 
 import mmbio.residue_probe
@@ -14,7 +15,7 @@ from core.errors import UserError
 from mmbio.config import ResidueProbeConfig
 from mmbio.data.sets import LabelledSequences, Task
 from mmbio.probes import Ridge, probe_binary, probe_classes, probe_values, standardised
-from mmbio.raw_features import WindowOneHot
+from mmbio.residue_features import Around, Letters, ResidueFeatures
 from mmbio.residue_probe import probe_residues
 
 N = 60
@@ -100,23 +101,40 @@ def residues(classes: int = 3) -> LabelledSequences:
 
 def test_residues_are_read_from_their_window() -> None:
     data, config = residues(), ResidueProbeConfig(epochs=8, batch_size=16, lr=0.02)
-    near = probe_residues(WindowOneHot(data.texts, 3), data, config, 0)
-    alone = probe_residues(WindowOneHot(data.texts, 1), data, config, 0)
+    near = probe_residues(Around(Letters(data.texts), 3), data, config, 0)
+    alone = probe_residues(Around(Letters(data.texts), 1), data, config, 0)
     assert near["accuracy"] > 0.99
     assert alone["accuracy"] < 0.8
-    assert near == probe_residues(WindowOneHot(data.texts, 3), data, config, 0)
+    assert near == probe_residues(Around(Letters(data.texts), 3), data, config, 0)
 
 
 def test_chunks_change_the_order_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mmbio.residue_probe, "CHUNK", 50)
     data = residues()
-    scores = probe_residues(WindowOneHot(data.texts, 3), data, ResidueProbeConfig(epochs=8, batch_size=16, lr=0.02), 0)
+    scores = probe_residues(
+        Around(Letters(data.texts), 3), data, ResidueProbeConfig(epochs=8, batch_size=16, lr=0.02), 0
+    )
     assert scores["accuracy"] > 0.99
+
+
+def test_windows_of_stored_features_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mmbio.residue_probe, "VALUES", 2000)  # 23 residues at a time
+    data, config = residues(), ResidueProbeConfig(epochs=8, batch_size=16, lr=0.02)
+    letters = Letters(data.texts)
+    stored = ResidueFeatures([letters.length(i) for i in range(len(data.texts))], letters.width)
+    for i in range(len(data.texts)):
+        stored.of(i)[:] = letters.rows([i]).half().numpy()
+    torch.testing.assert_close(Around(stored, 3).rows([4, 2]), Around(letters, 3).rows([4, 2]))
+    stored.standardise(data.train.tolist())
+    assert probe_residues(Around(stored, 3), data, config, 0)["accuracy"] > 0.99
+    assert probe_residues(stored, data, config, 0)["accuracy"] < 0.8
 
 
 def test_two_classes_have_more_scores() -> None:
     data = residues(2)
-    scores = probe_residues(WindowOneHot(data.texts, 3), data, ResidueProbeConfig(epochs=5, batch_size=16, lr=0.02), 0)
+    scores = probe_residues(
+        Around(Letters(data.texts), 3), data, ResidueProbeConfig(epochs=5, batch_size=16, lr=0.02), 0
+    )
     assert list(scores) == ["accuracy", "MCC", "average precision"]
     assert min(scores.values()) > 0.95
 
@@ -125,10 +143,10 @@ def test_residues_without_labels() -> None:
     data = residues()
     none = tuple(np.full(len(text), -1) for text in data.texts)
     with pytest.raises(UserError, match="without any residue"):
-        probe_residues(WindowOneHot(data.texts, 1), dataclasses.replace(data, labels=none), ResidueProbeConfig(), 0)
+        probe_residues(Around(Letters(data.texts), 1), dataclasses.replace(data, labels=none), ResidueProbeConfig(), 0)
     one = tuple(np.zeros(len(text), int) for text in data.texts)
     with pytest.raises(UserError, match="have one class"):
-        probe_residues(WindowOneHot(data.texts, 1), dataclasses.replace(data, labels=one), ResidueProbeConfig(), 0)
+        probe_residues(Around(Letters(data.texts), 1), dataclasses.replace(data, labels=one), ResidueProbeConfig(), 0)
 
 
 def test_bits_and_chunks_are_standardised_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,16 @@ def test_methods_and_no_controls(pretrained: Path, table: Path, tmp_path: Path) 
     assert not (pretrained / "probe.json").exists()
 
 
+def test_residues_by_the_window_around_them(pretrained: Path, table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "found.json"
+    words = ("--controls", "false", "--epochs", "2", "--window", "5", "--out", out)
+    said = command("probe", pretrained, "--data", f"csv:{table},{OPTIONS['residues']}", *words)
+    assert said.status == 0, said.err
+    (row,) = json.loads(out.read_text())["rows"]
+    assert row["probe"] == "linear, window of 5"
+    assert row["scores"]["average precision"]["mean"] > 0.2
+
+
 def test_sequences_without_labels_give_perplexity(pretrained: Path, tmp_path: Path) -> None:
     said = command("probe", pretrained, "--out", tmp_path / "found.json")
     assert said.status == 0, said.err
@@ -78,6 +88,7 @@ def test_frequencies_are_the_entropy() -> None:
         ("classes", ("--methods", "svm"), "expected some of logistic, linear_svm, knn"),
         ("values", ("--methods", "knn"), "probes are chosen for classes only"),
         ("residues", ("--epochs", "0"), "--epochs 0"),
+        ("residues", ("--window", "2"), "--window 2: expected an odd number"),
         ("classes", ("--out", "no/folder/x.json"), "its folder does not exist"),
         ("classes", ("--metods", "knn"), "did you mean '--methods'"),
     ],
