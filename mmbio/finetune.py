@@ -201,5 +201,5 @@ def describe_data(data: LabelledSequences, source: str) -> dict[str, Any]:
     counts = {part: len(getattr(data, part)) for part in ("train", "validation", "test")}
     said: dict[str, Any] = {"source": source or data.name, "task": data.task, **counts}
     if data.skipped:
-        said |= {"skipped": len(data.skipped), "skipped_first": list(data.skipped[:20])}
+        said["skipped"] = list(data.skipped)
     return said

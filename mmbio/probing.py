@@ -152,18 +152,20 @@ def probe_sequences(features: np.ndarray, data: LabelledSequences, method: str, 
 def probe_residue_rows(
     models: Sequence[Any], data: LabelledSequences, settings: ProbeSettings = DEFAULTS
 ) -> list[ProbeRow]:
-    """A linear layer on features of residues, or of the windows around them; raw features are the letter of the residue, and
-    those of a window of :data:`~mmbio.residue_features.WINDOW`."""
-    rows, window = [], settings.residues.window
+    """A linear layer on features of residues, and one on the windows around them where the settings ask for it; raw features
+    are the letter of the residue, and those of a window of :data:`~mmbio.residue_features.WINDOW`."""
+    window = settings.residues.window
+    probes = ["linear", f"linear, window of {window}"][: 1 + (window > 1)]
+    rows = []
     for name, some in subjects(models, settings.controls):
         scores = []
         for seed, model in enumerate(some):
             found = embed_residues(model, data.texts)
             found.standardise(data.train.tolist())
-            read = found if window == 1 else Around(found, window)
-            scores.append(probe_residues(read, data, settings.residues, seed))
+            read = (found, Around(found, window))[: len(probes)]
+            scores.append([probe_residues(features, data, settings.residues, seed) for features in read])
             del found, read  # before the next: features of millions of residues are large
-        rows.append(_row(name, "linear" if window == 1 else f"linear, window of {window}", scores))
+        rows += [_row(name, probe, list(own)) for probe, own in zip(probes, zip(*scores, strict=True), strict=True)]
     if settings.controls:
         for name, places in (("residue", 1), (f"window of {WINDOW}", WINDOW)):
             letters = Around(Letters(data.texts), places)

@@ -32,7 +32,7 @@ def probe(
         methods: for classes some of logistic,linear_svm,knn; logistic where none is given.
         controls: also score the same network untrained, and raw features.
         epochs: passes over the residues of the training part (classes of residues).
-        window: residues whose features the linear layer reads to tell the one in the middle, an odd number.
+        window: an odd number; also score a linear layer that tells a residue by the features of so many around it.
         device: where features are computed; auto takes a GPU where there is one.
         out: JSON file for the results; RUN/probe.json where none is given.
     """

@@ -20,7 +20,7 @@ class ResidueProbeConfig:
     weight_decay: float = 0.0
     """L2 penalty of Adam."""
     window: int = 1
-    """Residues whose features it reads to tell the one in the middle; an odd number."""
+    """More than 1, an odd number: a second layer reads the features of so many residues to tell the one in the middle."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "epochs", "batch_size", "window")
