@@ -42,15 +42,15 @@ def pyg(words: str) -> NodeSet | GraphSet:
             f"data pyg:{words}: {kind_name} takes {', '.join(needed) or 'no root'}; expected a class of root and name only"
         )
     given = [root] if needed == ["root"] else [str(Path(root).parent), Path(root).name]
-    try:
-        with _weights_only(), _quiet():
-            dataset = _offline(kind)(*given)
-            items = list(dataset)
-    except UserError:
-        raise
-    except Exception as error:  # files can be wrong in every way
-        raise UserError(f"{root}: {kind_name} cannot read its files ({type(error).__name__}: {error})") from error
-    return from_pyg(items[0], kind_name) if len(items) == 1 else from_pyg_dataset(items, kind_name)
+    with _quiet():
+        try:
+            with _weights_only():
+                items = list(_offline(kind)(*given))
+        except UserError:
+            raise
+        except Exception as error:  # files can be wrong in every way
+            raise UserError(f"{root}: {kind_name} cannot read its files ({type(error).__name__}: {error})") from error
+        return from_pyg(items[0], kind_name) if len(items) == 1 else from_pyg_dataset(items, kind_name)
 
 
 def _offline(kind: Any) -> Any:

@@ -28,6 +28,8 @@ def read_table(path: Path, kind: type[np.generic], expected: str) -> NDArray[Any
         with warnings.catch_warnings(action="ignore"):  # numpy warns of an empty file, which is an error below
             warnings.simplefilter("error", DeprecationWarning)  # of fractions that it would cut to whole numbers
             found = np.loadtxt(path, dtype=kind, delimiter=",", ndmin=2)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; expected {expected}") from error
     except (OSError, ValueError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: not readable as {expected} ({error})") from error
     if found.size == 0:

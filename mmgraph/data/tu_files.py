@@ -144,8 +144,10 @@ def read_tu(path: str | Path) -> TUFiles:
         raise UserError(f"{file}: {pairs.shape[1]} columns; expected two nodes a line")
     outside = np.flatnonzero(((pairs < 0) | (pairs >= len(graph))).any(1))
     if len(outside):
-        said = ", ".join(str(node + 1) for node in pairs[outside[0]])
-        raise UserError(f"{file}, line {outside[0] + 1}: {said}; expected two of the nodes 1 to {len(graph)}")
+        one, other = pairs[outside[0]] + 1
+        raise UserError(
+            f"{file}, line {outside[0] + 1}: joins {one} and {other}; expected two of the nodes 1 to {len(graph)}"
+        )
     across = np.flatnonzero(graph[pairs[:, 0]] != graph[pairs[:, 1]])
     if len(across):
         raise UserError(f"{file}, line {across[0] + 1}: an edge joins two graphs; expected edges inside of graphs")

@@ -62,3 +62,18 @@ def test_an_index_outside_the_matrix(tmp_path: Path, wrong: int) -> None:
     np.savez(tmp_path / "bad.npz", **x, edge=np.array([[0, 1], [1, 2]]), y=LABELS)
     with pytest.raises(UserError, match=r"bad\.npz: not a sparse matrix"):
         load(f"arrays:{tmp_path / 'bad.npz'}")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "missing"),
+    [
+        ({**parts("x", sparse.csr_matrix(X)), "y": LABELS}, "'edge'"),
+        ({**parts("attr", sparse.csr_matrix(X)), "labels": LABELS}, "'adj_indptr'"),
+    ],
+)
+def test_no_edges(tmp_path: Path, arrays: dict[str, np.ndarray], missing: str) -> None:
+    np.savez(tmp_path / "bare.npz", **arrays)
+    with pytest.raises(
+        UserError, match=rf"bare\.npz: no array {missing}; expected edge, .* or adj_\*, attr_\*, labels"
+    ):
+        load(f"arrays:{tmp_path / 'bare.npz'}")
