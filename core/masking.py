@@ -141,6 +141,16 @@ class Mask:
         return chosen
 
 
+def check_ratio(ratio: float) -> None:
+    """See that a share of what is hidden leaves something.
+
+    Raises:
+        ValueError: the ratio is not in [0, 1).
+    """
+    if not 0 <= ratio < 1:
+        raise ValueError(f"a mask ratio is in [0, 1), got {ratio}: some tokens must stay visible")
+
+
 def count_hidden(length: int, ratio: float) -> int:
     """How many of ``length`` tokens a ratio hides: the floor of the exact product, at least 1 and at most length - 1.
 
@@ -151,8 +161,7 @@ def count_hidden(length: int, ratio: float) -> int:
     Raises:
         ValueError: the ratio is not in [0, 1).
     """
-    if not 0 <= ratio < 1:
-        raise ValueError(f"a mask ratio is in [0, 1), got {ratio}: some tokens must stay visible")
+    check_ratio(ratio)
     if ratio == 0 or length < 2:
         return 0
     return min(max(int(Fraction(str(ratio)) * length), 1), length - 1)

@@ -7,7 +7,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from core.masking import Mask, counted_mask_packed
+from core.masking import Mask, check_ratio, counted_mask_packed
 from core.random import Randomness
 from mmgraph.graph import Graphs
 
@@ -59,11 +59,12 @@ def mask_attributes(graphs: Graphs, ratio: float, edges: bool = False, randomnes
         A mask on the CPU.
 
     Raises:
-        ValueError: a graph without nodes.
+        ValueError: a graph without nodes, or a ratio outside [0, 1).
 
     Source: Hu et al., "Strategies for Pre-training Graph Neural Networks", Section 3.1.2; MaskAtom in chem/util.py of its
     official code.
     """
+    check_ratio(ratio)
     lengths = graphs.offsets.diff().tolist()
     nodes = counted_mask_packed(lengths, [count_attributes(n, ratio) for n in lengths], randomness)
     assert nodes.offsets is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from core.masking import Mask, count_hidden
+from core.masking import Mask, check_ratio, count_hidden
 from core.random import Randomness
 from mmgraph.graph import Graphs
 from mmgraph.masks import batch_generator
@@ -96,6 +96,9 @@ def mask_paths(
 
     At least one edge is hidden and one stays; a batch of fewer than two hides nothing and has no loss.
 
+    Raises:
+        ValueError: a ratio outside [0, 1], another start, or a negative length.
+
     Source: Li et al., "MaskGAE", Section 4.1 (path-wise random masking).
     """
     source = batch_generator(randomness)
@@ -119,8 +122,12 @@ def mask_edges_as_released(
 ) -> EdgeMask:
     """Draw each directed edge by itself; it stays visible where its reverse is not drawn. This leaks: use it to compare.
 
+    Raises:
+        ValueError: a ratio outside [0, 1).
+
     Source: maskgae/mask.py (MaskEdge) of the official code, at p = 0.7: three in ten of the predicted edges are visible.
     """
+    check_ratio(ratio)
     source = batch_generator(randomness)
     loops = (graphs.edge_index[0] == graphs.edge_index[1]).cpu()
     drawn = (torch.rand(len(loops), generator=source) < ratio) & ~loops
@@ -136,6 +143,9 @@ def mask_paths_as_released(
     limit: int | None = None,
 ) -> EdgeMask:
     """Draw the directed edges that walks pass; each stays visible where its reverse is not drawn. This leaks.
+
+    Raises:
+        ValueError: as :func:`mask_paths`.
 
     Source: maskgae/mask.py (MaskPath) of the official code.
     """
@@ -165,6 +175,10 @@ def _reverse_in(graphs: Graphs, drawn: Tensor) -> Tensor:
 
 def _walk(graphs: Graphs, ratio: float, length: int, start: str, source: torch.Generator | None) -> Tensor:
     """Directed edges, with repeats, that random walks pass."""
+    if not 0 <= ratio <= 1:
+        raise ValueError(f"walks begin at a share in [0, 1] of all, got {ratio}")
+    if start not in ("node", "edge") or length < 0:
+        raise ValueError(f"walks of {length} steps from {start!r}; expected some steps from 'node' or 'edge'")
     out, order, first = graphs.outgoing
     if start == "edge":
         at = out[torch.rand(len(out), generator=source) <= ratio]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ def probe(
     data: str | None = None,
     methods: str = "",
     controls: bool = True,
+    lr: float | None = None,
+    weight_decay: float | None = None,
+    epochs: int | None = None,
+    normalize: bool | None = None,
     device: str = "auto",
     out: str | None = None,
 ) -> None:
@@ -30,12 +35,18 @@ def probe(
         data: labelled data; that of the pretraining where none is given.
         methods: for nodes some of linear,svm,knn; linear where none is given.
         controls: also probe the same network untrained, and raw features.
+        lr: of the linear layer; that of the run's recipe where none is given, and so below.
+        weight_decay: of the linear layer.
+        epochs: of the linear layer.
+        normalize: divide embeddings of nodes by their length.
         device: where embeddings are computed; auto takes a GPU where there is one.
         out: JSON file for the results; RUN/probe.json where none is given.
     """
     from core.cli.options import split_words
+    from core.config import from_dict
     from core.devices import moved
     from core.training.pretrained import data_of, seed_folders
+    from mmgraph.config import NodeProbeConfig
     from mmgraph.data.sets import NodeSet
     from mmgraph.data.sources import load
     from mmgraph.links import link_rows
@@ -47,6 +58,10 @@ def probe(
     if out is not None and not Path(out).resolve().parent.is_dir():
         raise UserError(f"--out {out}: its folder does not exist")
     folders = seed_folders(run)
+    config = probe_config_of(folders[0])
+    given = {"lr": lr, "weight_decay": weight_decay, "epochs": epochs, "normalize": normalize}
+    nodes = asdict(config.nodes) | {name: value for name, value in given.items() if value is not None}
+    config = replace(config, nodes=from_dict(NodeProbeConfig, nodes, "mmgraph probe"))
     models = [moved(load_model(folder), device) for folder in folders]
     source = data or data_of(folders[0])
     labelled = load(source)
@@ -54,7 +69,7 @@ def probe(
     scores = link_rows(models, [Path(folder) for folder in folders], labelled, source, controls)
     rows = []
     if not scores or not isinstance(labelled, NodeSet) or labelled.labelled:  # links need no labels
-        rows = probe_rows(models, labelled, probe_config_of(folders[0]), controls, split_words(methods))
+        rows = probe_rows(models, labelled, config, controls, split_words(methods))
         print(f"{source}: test {score_name(labelled)}, {len(models)} pretraining seed(s)")
         print(probe_table(rows).text())
     found = [{"embeddings": name, "probe": by, "mean": s.mean, "std": s.std, "seeds": s.count} for name, by, s in rows]

@@ -21,11 +21,13 @@ class GraphEncoderConfig:
     heads: int = 4
     """Attention heads (gat)."""
     feature_dropout: float = 0.2
-    """Dropout of the input of every layer (gat)."""
+    """Dropout of the input of every layer, the decoder's too."""
     attention_dropout: float = 0.1
     """Dropout of the attention coefficients (gat)."""
     norm: Literal["none", "batchnorm", "layernorm"] = "none"
-    """Norm after every layer, before the activation."""
+    """Norm after every layer, before the activation, and inside of those of gin."""
+    activation: Literal["prelu", "relu"] = "prelu"
+    """Activation in the same places."""
     residual: bool = False
     """Add the input of every layer to its output (gat)."""
     residual_at: Literal["all", "projected"] = "all"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from itertools import accumulate
 
 import torch
@@ -34,8 +35,10 @@ class CategoryEmbedding(nn.Module):
         return torch.cat([*self.parameters()])
 
     def forward(self, categories: Tensor) -> Tensor:
-        rows = [column(of) for column, of in zip(self.columns, categories.unbind(1), strict=True)]
-        return torch.stack(rows).sum(0) if len(rows) > 1 else rows[0]
+        rows = (column(of) for column, of in zip(self.columns, categories.unbind(1), strict=True))
+        return reduce(
+            torch.add, rows
+        )  # one column after the other: of many, all rows at once would not fit into memory
 
 
 def count_edges(graphs: Graphs, categories: Tensor, sizes: Sequence[int], loop: int) -> Tensor:

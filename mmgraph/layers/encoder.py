@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from core.batchnorm import BatchNorm
-from core.prelu import PReLU
 from mmgraph.config import GraphEncoderConfig
 from mmgraph.layers.features import NodeFeatures
 from mmgraph.layers.gat import GATLayer
 from mmgraph.layers.gin import GINLayer
+from mmgraph.layers.norm_act import new_activation, new_norm
 from mmgraph.ops import Pattern
 
 
 class GraphEncoder(nn.Module):
-    """A stack of layers of one kind, each followed by norm and PReLU, the last one too: (T, F) -> (T, C).
+    """A stack of layers of one kind, each followed by norm and activation, the last one too: (T, F) -> (T, C).
 
     Args:
         width: of the node features F.
@@ -27,9 +26,8 @@ class GraphEncoder(nn.Module):
         super().__init__()
         widths = [width] + [config.dim] * (config.depth - 1)
         self.layers = nn.ModuleList(new_layer(w, config.dim, config) for w in widths)
-        norms = {"none": nn.Identity, "batchnorm": BatchNorm, "layernorm": nn.LayerNorm}
-        self.norms = nn.ModuleList(norms[config.norm](config.dim) for _ in widths)
-        self.activations = nn.ModuleList(PReLU() for _ in widths)
+        self.norms = nn.ModuleList(new_norm(config) for _ in widths)
+        self.activations = nn.ModuleList(new_activation(config) for _ in widths)
 
     def forward(self, x: NodeFeatures | Tensor, edges: Pattern) -> Tensor:
         for number in range(len(self.layers)):
@@ -45,7 +43,7 @@ class GraphEncoder(nn.Module):
 def new_layer(width: int, out: int, config: GraphEncoderConfig, heads: int | None = None) -> GATLayer | GINLayer:
     """One layer of an encoder's kind, with the encoder's heads or another number."""
     if config.kind == "gin":
-        return GINLayer(width, config.dim, out)
+        return GINLayer(width, out, config)
     heads = config.heads if heads is None else heads
     residual = config.residual and (config.residual_at == "all" or width != config.dim)
     return GATLayer(width, out // heads, heads, config.feature_dropout, config.attention_dropout, residual)

@@ -171,6 +171,7 @@ def test_a_task_of_the_other_kind(pretrained: Path, pretrained_on_graphs: Path, 
     refused_run(tmp_path / "ft", "finetune", pretrained_on_graphs, names="--recipe finetune_graphs is for these")
     refused("probe", pretrained_on_graphs, "--methods", "linear", names="expected some of svm")
     refused("probe", pretrained, "--methods", "linear,tree", names="'tree'")
+    refused("probe", pretrained, "--epochs", "0", names="mmgraph probe: epochs 0: expected at least 1")
 
 
 # Settings

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,9 +10,11 @@ from hypothesis import strategies as st
 from core.errors import UserError
 from core.masking import count_hidden
 from core.random import generator
+from mmgraph.attribute_masks import mask_attributes
 from mmgraph.edge_masks import EdgeMask, mask_edges, mask_edges_as_released, mask_paths, mask_paths_as_released
 from mmgraph.graph import Graphs, check_edges, join
 from mmgraph.layers.links import link_loss
+from mmgraph.masks import mask_nodes
 from mmgraph.non_edges import draw_non_edges
 
 
@@ -63,6 +67,25 @@ def test_no_predicted_edge_is_visible(
     check(graphs, walked)
     assert 0 < len({frozenset(pair) for pair in names(graphs, walked.hidden)}) < len(graphs.pairs[1])
     assert torch.equal(before, graphs.edge_index)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda graphs: mask_edges(graphs, 1.0),
+        lambda graphs: mask_edges_as_released(graphs, 1.0),
+        lambda graphs: mask_edges_as_released(graphs, -0.1),
+        lambda graphs: mask_paths(graphs, 1.5, 3),
+        lambda graphs: mask_paths_as_released(graphs, -1.0, 3),
+        lambda graphs: mask_paths(graphs, 0.5, -1),
+        lambda graphs: mask_paths(graphs, 0.5, 3, "nod"),
+        lambda graphs: mask_attributes(graphs, 1.0),
+        lambda graphs: mask_nodes(graphs.offsets, 1.0),
+    ],
+)
+def test_ratios_that_would_hide_all(draw: Callable[[Graphs], object]) -> None:
+    with pytest.raises(ValueError, match=r"\[0, 1|expected some steps"):
+        draw(random_graph(10, 20, 0))
 
 
 def test_the_released_masks_leak() -> None:

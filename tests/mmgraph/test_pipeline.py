@@ -18,12 +18,14 @@ from tiny_mmgraph import NODES, RECIPE, TASK, Said, command, write_recipe
 
 from core.files import read_metrics
 from core.saving import load_tensors
+from mmgraph.config import NodeProbeConfig
 from mmgraph.data.sets import NodeSet
 from mmgraph.data.sources import load
 from mmgraph.embedding import embed_nodes
 from mmgraph.graph import Graphs
 from mmgraph.models import load_model
 from mmgraph.models.classifier import GraphClassifier
+from mmgraph.probes import probe_nodes
 
 
 def done(said: Said) -> str:
@@ -93,6 +95,17 @@ def test_probe_shows_methods_side_by_side(pretrained: Path, tmp_path: Path) -> N
     found = {(row["embeddings"], row["probe"]): row["mean"] for row in said}
     assert found["raw features", "svm"] == found["raw features", "knn"] == 1  # the features tell the classes
     assert not (pretrained / "probe.json").exists()
+
+
+def test_probe_with_settings_of_its_own(pretrained: Path, nodes: str, tmp_path: Path) -> None:
+    words = ("--lr", "0.5", "--weight_decay", "0", "--epochs", "3", "--normalize", "true")
+    done(command("probe", pretrained, "--controls", "false", *words, "--out", tmp_path / "probe.json"))
+    (row,) = json.loads((tmp_path / "probe.json").read_text())["rows"]
+    data = load(nodes)
+    assert isinstance(data, NodeSet)
+    embeddings = torch.nn.functional.normalize(embed_nodes(load_model(pretrained), data))
+    expected = probe_nodes(embeddings, data, NodeProbeConfig(0.5, 0.0, 3), 0)
+    assert row["mean"] == expected.accuracy
 
 
 def test_probe_without_controls_writes_into_the_run(pretrained: Path, tmp_path: Path) -> None:

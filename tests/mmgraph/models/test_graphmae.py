@@ -2,18 +2,24 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from core.batchnorm import BatchNorm
+from core.prelu import PReLU
 from core.random import generator
 from mmgraph.config import GraphEncoderConfig, GraphMAEConfig
 from mmgraph.drop_edges import drop_edges
 from mmgraph.graph import Graphs, join
+from mmgraph.layers.features import NodeFeatures
 from mmgraph.layers.gat import GATLayer
+from mmgraph.layers.gin import GINLayer
 from mmgraph.masks import NodeMask, mask_nodes
-from mmgraph.models.graphmae import GraphMAE
+from mmgraph.models.graphmae import GraphMAE, GraphMAEDecoder
 from mmgraph.models.graphmae_official import from_official
 
 SIZES = {
@@ -97,6 +103,52 @@ def test_a_batch_is_its_graphs(square: Graphs) -> None:
         order = torch.randperm(6, generator=torch.Generator().manual_seed(1))
         moved = Graphs(square.x[order], order.argsort()[square.edge_index])
         close(model.encode(moved), alone[order])
+
+
+def test_inputs_of_gin_are_under_dropout(square: Graphs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every layer of the encoder, and of the decoder; the first sees the tokens, the last the re-masked zeros."""
+    rates, inputs = [], []
+
+    def record(x: torch.Tensor, rate: float, training: bool) -> torch.Tensor:
+        rates.append(rate * training)
+        inputs.append(x)
+        return x * 2
+
+    monkeypatch.setattr("mmgraph.layers.gin.dropout", record)
+    model = GraphMAE(GraphMAEConfig(5, GraphEncoderConfig("gin", 8, 2, 1, feature_dropout=0.3, norm="layernorm")))
+    mask = model.draw_mask(square, generator(0))
+    output = model.train()(square, mask)
+    assert rates == [0.3, 0.3, 0.3]
+    close(inputs[0], NodeFeatures(square, mask, model.encoder.token).dense())
+    assert not inputs[2][mask.hidden_index].any()
+    doubled = output.loss
+    monkeypatch.setattr("mmgraph.layers.gin.dropout", lambda x, rate, training: x)
+    assert float(model(square, mask).loss) != float(doubled)  # what is dropped is what is read
+    monkeypatch.undo()
+    assert float(model(square, mask).loss) != float(model(square, mask).loss)
+    model.eval()
+    assert float(model(square, mask).loss) == float(model(square, mask).loss)
+
+
+@pytest.mark.parametrize(
+    ("norm", "activation", "kinds"),
+    [
+        ("none", "prelu", (nn.Identity, PReLU)),
+        ("batchnorm", "relu", (BatchNorm, nn.ReLU)),
+        ("layernorm", "prelu", (nn.LayerNorm, PReLU)),
+    ],
+)
+def test_norm_and_activation_are_those_of_the_recipe(
+    norm: Literal["none", "batchnorm", "layernorm"], activation: Literal["prelu", "relu"], kinds: tuple[type, type]
+) -> None:
+    config = GraphEncoderConfig("gin", 8, 2, 1, norm=norm, activation=activation)
+    model = GraphMAE(GraphMAEConfig(5, config))
+    encoder, decoder = model.encoder.encoder, model.objectives["sce"].head
+    assert isinstance(decoder, GraphMAEDecoder)
+    for layer in (*encoder.layers, decoder.layer):
+        assert isinstance(layer, GINLayer)
+        assert (type(layer.norm), type(layer.activation)) == kinds
+    assert {(type(n), type(a)) for n, a in zip(encoder.norms, encoder.activations, strict=True)} == {kinds}
 
 
 def test_published_sizes() -> None:
