@@ -107,16 +107,32 @@ def test_training_nodes_of_one_class(pretrained: Path, task: Path, recipe: Path,
     refused_run(tmp_path / "ft", "finetune", pretrained, "--recipe", task, "--data", f"npy:{folder}", names=said)
 
 
+def apart(*words: object) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own: what is said there is said to the user, pytest takes warnings away."""
+    code = f"import sys; from mmgraph.cli import main; sys.argv[1:] = {[str(word) for word in words]!r}; main()"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
 def test_warnings_of_numpy_do_not_go_before_the_error(recipe: Path, tmp_path: Path) -> None:
-    """In a process of its own: pytest takes warnings away."""
     source = write_graphs(tmp_path / "RINGS")
     (tmp_path / "RINGS/RINGS_graph_labels.txt").write_text("")
-    words = ["pretrain", str(recipe), "--data", source, "--out", str(tmp_path / "run")]
-    code = f"import sys; from mmgraph.cli import main; sys.argv[1:] = {words!r}; sys.exit(main())"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (said.returncode, said.stdout) == (2, "")
     file = tmp_path / "RINGS/RINGS_graph_labels.txt"
+    said = apart("pretrain", recipe, "--data", source, "--out", tmp_path / "run")
+    assert (said.returncode, said.stdout) == (2, "")
     assert said.stderr == f"error: {file}: empty; expected whole numbers with commas between them\n"
+
+
+def test_numbers_to_predict_are_one_line_of_warning(tmp_path: Path) -> None:
+    """Pretraining needs no labels; what is probed does."""
+    source = write_graphs(tmp_path / "RINGS", 16)
+    made = write_recipe(tmp_path / "r.yaml", ON_GRAPHS, data=source, train={"epochs": 1})
+    numbers = tmp_path / "RINGS/RINGS_graph_attributes.txt"
+    (tmp_path / "RINGS/RINGS_graph_labels.txt").rename(numbers)
+    said = apart("pretrain", made, "--out", tmp_path / "run")
+    assert said.returncode == 0, said.stderr
+    assert said.stderr == f"warning: {numbers}: graphs have numbers, no classes; they are taken without labels\n"
+    with pytest.warns(UserWarning, match="no classes"):
+        refused("probe", tmp_path / "run", names="not all of its graphs have labels")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"no array"])

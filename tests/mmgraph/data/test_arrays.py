@@ -47,6 +47,15 @@ def test_both_forms(tmp_path: Path, form: str) -> None:
     assert (len(data.train), len(data.val), len(data.test)) == (8, 8, 64)
 
 
+def test_other_files(tmp_path: Path) -> None:
+    np.save(tmp_path / "one.npz.npy", LABELS)
+    (tmp_path / "text.npz").write_text("x, y")
+    for name in ("one.npz.npy", "text.npz"):
+        with pytest.raises(UserError, match=rf"{name}: not readable as an \.npz of plain arrays") as said:
+            load(f"arrays:{tmp_path / name}")
+        assert "allow_pickle" not in str(said.value)
+
+
 def test_objects_are_not_read(tmp_path: Path) -> None:
     np.savez(tmp_path / "evil.npz", labels=np.array([print], dtype=object))
     with pytest.raises(UserError, match=r"evil\.npz"):
