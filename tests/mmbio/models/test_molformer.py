@@ -164,6 +164,12 @@ def test_exact_attention_draws_no_features() -> None:
     assert not list(model.buffers())
 
 
+def test_weights_of_exact_attention_are_under_dropout() -> None:
+    config = dataclasses.replace(TINY, attention="exact", tokens=TOKENS, dropout=0.25, embedding_dropout=0.5)
+    model = MolFormer(config)
+    assert {block.attn.dropout for block in model.encoder.blocks} == {0.25}  # type: ignore[union-attr]
+
+
 def test_saved_with_its_features_and_tokens(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = MolFormer(dataclasses.replace(TINY, tokens=(*SPECIAL, "C", "N", "[Pt+2]"))).eval()
