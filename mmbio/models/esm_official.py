@@ -40,7 +40,8 @@ AROUND = {
 def from_official(weights: Mapping[str, Tensor], model: ModelOfESM) -> dict[str, Tensor]:
     """Official names to ours, for a model of the same sizes; a regression of contacts is left out.
 
-    The official loader sets the mask token's embedding of ESM-1b and ESM-1v to zero, and so do we.
+    fair-esm's loader sets the mask token's embedding of ESM-1b and ESM-1v to zero, and so do we; Hugging Face's does not, and
+    its files stay as they are.
 
     Raises:
         UserError: an entry that the official model does not have, or a head that is not tied to the embeddings.
@@ -57,8 +58,9 @@ def from_official(weights: Mapping[str, Tensor], model: ModelOfESM) -> dict[str,
         table = given.pop("embed_tokens.weight")
         if isinstance(model, ESM1b):
             found["encoder.position.weight"] = given.pop(TABLE)[PLACES_BEFORE:]
-            table = table.clone()
-            table[ESM.mask_id] = 0
+            if not is_hugging_face(weights):
+                table = table.clone()
+                table[ESM.mask_id] = 0
         elif official.unsure:
             del given[TABLE]  # the caller knows that it is ESM-2
     except KeyError as error:

@@ -20,6 +20,7 @@ from mmbio.models.esm1b import ESM1b
 from mmbio.models.esm2 import ESM2
 from mmbio.models.esm_official import load_official
 from mmbio.models.esm_sizes import settings_beside
+from mmbio.proteins.alphabet import ESM
 
 PEERS = {"esm2": esm2, "esm1b": lambda: esm1b(True), "esm1v": lambda: esm1b(False)}
 TABLE = "esm.embeddings.position_embeddings.weight"
@@ -119,6 +120,15 @@ def test_a_recipe_tells_too(tmp_path: Path) -> None:
     said = command("convert", tmp_path / "with.safetensors", "--recipe", tmp_path / "other.yaml", "--out", tmp_path / "o")
     assert said.status == 2
     assert "embed_positions.weight is missing" in said.err  # a network that rotates is not ESM-1v, whatever the recipe says
+
+
+def test_the_mask_tokens_embedding_stays() -> None:
+    """Unlike in fair-esm's files, whose loader sets it to zero."""
+    pytest.importorskip("esm")
+    weights = names_of(esm1b(True))
+    for name in ("esm.embeddings.word_embeddings.weight", "lm_head.decoder.weight"):
+        weights[name][ESM.mask_id] = 1.0
+    assert bool((load_official(weights, "x", heads=3).encoder.embedding.weight[ESM.mask_id] == 1).all())
 
 
 @pytest.mark.parametrize(
