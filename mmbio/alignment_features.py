@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mmbio.models.msa_transformer import MSATransformer
 
 ROWS = 128
-"""Rows of an alignment that are read, as in ESM's example of contacts."""
+"""Rows of an alignment that are read, where nothing else is said."""
 
 
 def embed_alignments(
@@ -67,7 +67,7 @@ def spread_rows(ids: NDArray[np.int16], count: int) -> list[int]:
         ids: (R, C), the query first.
         count: rows at most.
 
-    Source: the greedy selection in ESM's notebook examples/contact_prediction.ipynb.
+    Source: the greedy selection (``greedy_select``) of ESM's example of contact prediction.
     """
     if len(ids) <= count:
         return list(range(len(ids)))

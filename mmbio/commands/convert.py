@@ -31,7 +31,9 @@ def convert(
 
     folder = empty_folder(Path(out or f"{Path(checkpoint).resolve().stem}-official"))
     if recipe is None and vocabulary is not None:
-        raise UserError(f"--vocabulary {vocabulary}: goes with --recipe, the one that describes the network (molformer_moses)")
+        raise UserError(
+            f"--vocabulary {vocabulary}: goes with --recipe, the one that describes the network (molformer_moses)"
+        )
     content = load_foreign(checkpoint)
     if recipe is None:
         model = _by_itself(content, checkpoint, heads)

@@ -117,9 +117,13 @@ def test_a_recipe_tells_too(tmp_path: Path) -> None:
     sizes = "{dim: 32, depth: 3, heads: 4, positions: 38, norm_before: false}"
     (tmp_path / "other.yaml").write_text(f"# A test\nsystem: esm1b\nmodel: {sizes}\n")
     save_file(names_of(esm2()), tmp_path / "with.safetensors")
-    said = command("convert", tmp_path / "with.safetensors", "--recipe", tmp_path / "other.yaml", "--out", tmp_path / "o")
+    said = command(
+        "convert", tmp_path / "with.safetensors", "--recipe", tmp_path / "other.yaml", "--out", tmp_path / "o"
+    )
     assert said.status == 2
-    assert "embed_positions.weight is missing" in said.err  # a network that rotates is not ESM-1v, whatever the recipe says
+    assert (
+        "embed_positions.weight is missing" in said.err
+    )  # a network that rotates is not ESM-1v, whatever the recipe says
 
 
 def test_the_mask_tokens_embedding_stays() -> None:

@@ -118,8 +118,13 @@ def test_no_file_of_tokens_or_one_of_no_use(files: Path) -> None:
     found = convert(files, "official.ckpt", "ours", "--vocabulary", files / "none.txt")
     assert "none.txt: cannot be read" in found.err
     (files / "bytes.txt").write_bytes(b"\x80\x02}q\x00")
-    assert "bytes.txt: truncated or no text" in convert(files, "official.ckpt", "o", "--vocabulary", files / "bytes.txt").err
-    alone = command("convert", files / "official.ckpt", "--vocabulary", files / "bert_vocab.txt", "--out", files / "ours")
+    assert (
+        "bytes.txt: truncated or no text"
+        in convert(files, "official.ckpt", "o", "--vocabulary", files / "bytes.txt").err
+    )
+    alone = command(
+        "convert", files / "official.ckpt", "--vocabulary", files / "bert_vocab.txt", "--out", files / "ours"
+    )
     assert "goes with --recipe" in alone.err
     (files / "tiny.yaml").write_text("# A test\nsystem: tape\n")
     found = convert(files, "official.ckpt", "ours", "--vocabulary", files / "bert_vocab.txt")
