@@ -34,6 +34,7 @@ ROWS = (
     Row("earth_mover"),
     Row("point_mae_step"),
     Row("esm2_step"),
+    Row("esm2_forward"),
     Row("gat_layer", needs_cora=True),
     Row("graphmae_epoch", on_gpu=False, needs_cora=True),
     Row("sparse_conv"),

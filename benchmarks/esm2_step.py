@@ -8,7 +8,8 @@ them padded to the longest, which is how both are used; a peer that is not insta
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,6 @@ from torch.nn import functional as F
 
 from benchmarks.timing import Case, installed, run
 from core.random import generator
-from core.token_masks import TokenMask
 from mmbio.config import ESM2Config
 from mmbio.models.esm2 import ESM2
 from mmbio.models.esm_official import to_official
@@ -37,27 +37,50 @@ def proteins() -> Sequences:
     return join([ESM.wrap(letters[torch.randint(20, (n,), generator=draws)].tolist()) for n in lengths.tolist()])
 
 
-def padded(batch: Sequences, mask: TokenMask) -> tuple[Tensor, Tensor]:
-    """What a peer reads, and the ids it is scored by with -100 where it is not: (B, L) each."""
-    read = mask.write(batch.ids).split(batch.lengths.tolist())
-    scored = torch.where(mask.hidden, batch.ids, UNSCORED).split(batch.lengths.tolist())
-    pad = nn.utils.rnn.pad_sequence
-    return pad(list(read), True, ESM.pad_id), pad(list(scored), True, UNSCORED)
+def padded(batch: Sequences, ids: Tensor, value: int) -> Tensor:
+    """Something of every token as a peer reads it, short sequences filled up: (T,) -> (B, L)."""
+    return nn.utils.rnn.pad_sequence(list(ids.split(batch.lengths.tolist())), True, value)
 
 
-def fair_esm(model: ESM2, read: Tensor, scored: Tensor) -> tuple[nn.Module, Callable[[], Tensor]]:
-    """fair-esm's module with a model's weights, and its loss."""
+class Peer(NamedTuple):
+    """A module with a model's weights, and the logits it gives for padded ids: (B, L) -> (B, L, K)."""
+
+    name: str
+    module: nn.Module
+    logits: Callable[[Tensor], Tensor]
+
+
+def peers(model: ESM2) -> list[Peer]:
+    """Those that are installed, with the weights of a model on the CPU.
+
+    Raises:
+        SystemExit: none is.
+    """
+    found = []
+    for distribution, words, make in (("fair-esm", "", fair_esm), ("transformers", " sdpa", transformers)):
+        name = installed(distribution)
+        if name:
+            found.append(Peer(f"{name}{words}, padded", *make(model)))
+        else:
+            print(f"{distribution}: left out, it is not installed")
+    if not found:
+        raise SystemExit("neither fair-esm nor transformers is installed")
+    return found
+
+
+def fair_esm(model: ESM2) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
+    """fair-esm's module with a model's weights."""
     import esm
 
     alphabet = esm.data.Alphabet.from_architecture("ESM-1b")
     peer = esm.model.esm2.ESM2(model.config.depth, model.config.dim, model.config.heads, alphabet)
     peer.load_state_dict({**peer.state_dict(), **to_official(model)})
     peer.contact_head.requires_grad_(False)
-    return peer, lambda: F.cross_entropy(peer(read)["logits"].flatten(0, 1), scored.flatten(), ignore_index=UNSCORED)
+    return peer, lambda read: peer(read)["logits"]
 
 
-def transformers(model: ESM2, read: Tensor, scored: Tensor) -> tuple[nn.Module, Callable[[], Tensor]]:
-    """EsmForMaskedLM with a model's weights, and its loss."""
+def transformers(model: ESM2) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
+    """EsmForMaskedLM with a model's weights."""
     from transformers import EsmConfig, EsmForMaskedLM
 
     config = EsmConfig(
@@ -76,8 +99,7 @@ def transformers(model: ESM2, read: Tensor, scored: Tensor) -> tuple[nn.Module, 
     if "lm_head.decoder.bias" in own:
         given["lm_head.decoder.bias"] = given["lm_head.bias"]
     peer.load_state_dict({**own, **given})
-    attended = (read != ESM.pad_id).long()
-    return peer, lambda: peer(input_ids=read, attention_mask=attended, labels=scored).loss
+    return peer, lambda read: peer(input_ids=read, attention_mask=(read != ESM.pad_id).long()).logits
 
 
 def hugging_face(name: str) -> str:
@@ -107,6 +129,11 @@ def hugging_face(name: str) -> str:
     return f"esm.encoder.layer.{number}.{layer[module]}.{entry}"
 
 
+def loss_of(peer: Peer, read: Tensor, scored: Tensor) -> Tensor:
+    """A peer's cross-entropy of the masked residues."""
+    return F.cross_entropy(peer.logits(read).flatten(0, 1), scored.flatten(), ignore_index=UNSCORED)
+
+
 def step(model: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], float]:
     """Forward and backward pass; gradients are thrown away before, not timed apart."""
 
@@ -122,30 +149,25 @@ def step(model: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], float]:
 def cases(device: torch.device) -> list[Case]:
     """One case with every peer that is installed, after its loss was compared with ours."""
     torch.manual_seed(0)
-    model, batch = ESM2(ESM2Config()).to(device).train(), proteins()
+    model, batch = ESM2(ESM2Config()).train(), proteins()
     mask = model.draw_mask(batch, [generator(0, number) for number in range(len(batch))])
-    read, scored = (t.to(device) for t in padded(batch, mask))
-    batch, mask = batch.to(device), mask.to(device)
+    read = padded(batch, mask.write(batch.ids), ESM.pad_id).to(device)
+    scored = padded(batch, torch.where(mask.hidden, batch.ids, UNSCORED), UNSCORED).to(device)
+    others = peers(model)
+    model, batch, mask = model.to(device), batch.to(device), mask.to(device)
     ours = step(model, lambda: model(batch, mask).loss)
     print(f"{len(batch)} sequences, {len(batch.ids)} tokens packed, {read.numel()} padded; {len(mask.written)} scored")
-    found = {}
-    for distribution, words, make in (("fair-esm", "", fair_esm), ("transformers", " sdpa", transformers)):
-        name = installed(distribution)
-        if not name:
-            print(f"{distribution}: left out, it is not installed")
-            continue
-        peer, loss = make(model, read, scored)
-        theirs = step(peer.to(device).train(), loss)
+    found, goals = {}, {"fair-esm": 3.0 if device.type == "cpu" else 2.0, "transformers": 2.0}
+    for peer in others:
+        theirs = step(peer.module.to(device).train(), partial(loss_of, peer, read, scored))
         mine, other = ours(), theirs()
         if not abs(mine - other) < 1e-4 * abs(other):
-            raise AssertionError(f"{name}: loss {other}, ours {mine}")
-        print(f"{name}: loss {other:.7f}, ours {mine:.7f}")
-        found[f"{name}{words}, padded"] = theirs
-    if not found:
-        raise SystemExit("neither fair-esm nor transformers is installed")
+            raise AssertionError(f"{peer.name}: loss {other}, ours {mine}")
+        print(f"{peer.name}: loss {other:.7f}, ours {mine:.7f}")
+        found[peer.name] = theirs
     lengths = batch.lengths
     name = f"8M, {len(batch)} proteins of {int(lengths.min())} to {int(lengths.max())} tokens"
-    return [Case(name, ours, found, 3.0 if device.type == "cpu" else 2.0)]
+    return [Case(name, ours, found, tuple(goals[peer.split()[0]] for peer in found))]
 
 
 if __name__ == "__main__":

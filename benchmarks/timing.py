@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -27,15 +28,15 @@ GPU_BATCH_MS = 10.0  # calls are timed together on a GPU until they take this lo
 class Case:
     """One row of a table: functions without arguments that give the same result.
 
-    ``peers`` by name with version, the one that the goal is about first. ``goal``: how often as fast as the first peer
-    ours is meant to be, None where no goal was set. ``one_thread``: peers give something else with more than one CPU thread
+    ``peers`` by name with version. ``goal``: how often as fast as the first peer ours is meant to be, or as the first few of
+    them, a number each; None where no goal was set. ``one_thread``: peers give something else with more than one CPU thread
     and are left out there.
     """
 
     name: str
     ours: Callable[[], object]
     peers: Mapping[str, Callable[[], object]]
-    goal: float | None = None
+    goal: float | tuple[float, ...] | None = None
     one_thread: bool = False
 
 
@@ -93,10 +94,11 @@ def compare(case: Case, device: torch.device, threads: int, repeats: int = 15, w
         torch.set_num_threads(before)
     clock = "cpu" if device.type == "cpu" and threads == 1 else "wall"
     row: dict[str, Any] = {"name": case.name, "device": device.type, "threads": threads, "repeats": repeats}
-    row |= {"clock": clock, "goal": case.goal, "ours": _summary(times["ours"], clock), "peers": {}}
-    for name in peers:
+    row |= {"clock": clock, "ours": _summary(times["ours"], clock), "peers": {}}
+    goals = case.goal if isinstance(case.goal, tuple) else (case.goal,)
+    for name, goal in itertools.zip_longest(peers, goals[: len(peers)]):
         row["peers"][name] = peer = _summary(times[name], clock)
-        peer["ratio"] = peer["ms"] / row["ours"]["ms"]
+        peer |= {"ratio": peer["ms"] / row["ours"]["ms"], "goal": goal}
     print(text(row), flush=True)
     return row
 

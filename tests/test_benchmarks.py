@@ -34,20 +34,21 @@ def test_a_row_has_the_ratio_of_medians_against_every_peer(monkeypatch: pytest.M
     monkeypatch.setattr(timing, "one_time", lambda *arguments: next(taken))
     case = timing.Case("case", lambda: 0, {"a": lambda: 0, "b": lambda: 0}, 2.0)
     row = timing.compare(case, torch.device("cpu"), 1, repeats=3, warmup=1)
-    assert (row["clock"], row["goal"], row["ours"]["ms"]) == ("cpu", 2.0, 2.0)
-    assert [peer["ratio"] for peer in row["peers"].values()] == [3.0, 0.5]
+    assert (row["clock"], row["ours"]["ms"]) == ("cpu", 2.0)
+    assert [(peer["ratio"], peer["goal"]) for peer in row["peers"].values()] == [(3.0, 2.0), (0.5, None)]
 
 
 def test_the_page_says_what_was_measured_and_what_was_not(monkeypatch: pytest.MonkeyPatch) -> None:
     render = module("render", monkeypatch)
-    row = {"name": "case", "device": "cpu", "threads": 1, "goal": 2.0, "ours": {"ms": 2.0}}
-    row["peers"] = {"a 1.0": {"ms": 3000.0, "ratio": 1500.0}, "b": {"ms": 1.0, "ratio": 0.5}}
+    row = {"name": "case", "device": "cpu", "threads": 1, "ours": {"ms": 2.0}}
+    row["peers"] = {"a 1.0": {"ms": 3000.0, "ratio": 1500.0, "goal": 2.0}, "b": {"ms": 1.0, "ratio": 0.5, "goal": None}}
     said = {"knn": {"title": "Neighbours", "rows": [row]}}
     assert render.speed_table(said, {})[2:] == [
         "| Neighbours: case | a 1.0 | 2x | 1500.00x (2.0 ms / 3.00 s) | not measured | not measured |",
         "| Neighbours: case | b |  | 0.50x (2.0 ms / 1.0 ms) | not measured | not measured |",
     ]
-    on_gpu = {"knn": {"title": "Neighbours", "rows": [row | {"device": "cuda", "threads": 16, "goal": 3.0}]}}
+    peers = {name: peer | {"goal": 3.0} for name, peer in row["peers"].items()}
+    on_gpu = {"knn": {"title": "Neighbours", "rows": [row | {"device": "cuda", "threads": 16, "peers": peers}]}}
     assert render.speed_table(said, on_gpu)[2].split(" | ")[2:3] == ["2x; 3x GPU"]
     assert render.speed_table(said, on_gpu)[2].count("not measured") == 1
     text = "a\n<!-- speed -->\nold\n<!-- end of speed -->\nb"
