@@ -47,23 +47,23 @@ class Located:
         self.places: list[str] = []
         self.skipped: list[str] = []
         known: dict[str, int] = {}
-        names = Named(self.skipped)
+        numbers: dict[str, int] = {}
+        names = Named([])  # what is there again is listed as an equal sequence, with its first location
         for file in fasta_files(folder):
             place = location(file)
             for record in read_fasta(file):
                 where, text = f"{file}, line {record.line}", residues_of(record, file)
                 name = record.name or f"{file.name}-line-{record.line}"
-                if not names.is_new(name, text, where):
-                    continue
-                if text in known:
+                names.is_new(name, text, where)
+                numbers[name] = known.setdefault(text, len(self.texts))
+                if numbers[name] < len(self.texts):
                     first = self.places[known[text]]
                     self.skipped.append(f"{where}: {name}: its sequence is there already, as {first}")
                     continue
-                known[text] = len(self.texts)
                 self.texts.append(text)
                 self.names.append(name)
                 self.places.append(place)
-        self.links = _links(folder, {name: number for number, name in enumerate(self.names)})
+        self.links = _links(folder, numbers)
 
 
 def location(file: Path) -> str:

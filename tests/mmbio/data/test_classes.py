@@ -11,7 +11,7 @@ from tiny_mmbio import random_proteins
 
 from core.errors import UserError
 from mmbio.data.clean_ec import first_digits
-from mmbio.data.multiloc import location
+from mmbio.data.multiloc import Located, location
 from mmbio.data.sources import load
 from mmbio.proteins.clusters import cluster
 
@@ -124,7 +124,16 @@ def test_a_name_stands_for_one_protein(places: Path) -> None:
     data = load(f"multiloc:{places}")
     assert data.names[-1] == f"nuclear.fasta-line-{last + 2}"
     assert len(data) == len(plain) + 1
-    assert data.skipped[-1].startswith(f"{file}, line {last}: {plain.names[0]!r} is there already and says the same")
+    assert data.skipped == (
+        *plain.skipped,
+        f"{file}, line {last}: {plain.names[0]}: its sequence is there already, as ER",
+    )
+    (places / "nuclear.cluster").write_text("alias nuclear0\n")
+    file.write_text(f"{whole}>alias\n{first}\n")
+    assert Located(places).links == [
+        (0, plain.names.index("nuclear0"))
+    ]  # a link to what is left out is one to its equal
+    (places / "nuclear.cluster").unlink()
     file.write_text(f"{whole}>{plain.names[0]}\n{text}\n")
     with pytest.raises(UserError, match=rf"nuclear.fasta, line {last}: .* says something else \(.*ER.fasta, line 1\)"):
         load(f"multiloc:{places}")
