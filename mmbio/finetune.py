@@ -31,6 +31,7 @@ from mmbio.data.sets import LabelledSequences, Task
 from mmbio.data.sources import load
 from mmbio.models import load_model
 from mmbio.models.predictor import SequencePredictor
+from mmbio.molecules.chemistry import randomise
 from mmbio.prediction import Scores, prepare, score_part, selecting_score
 from mmbio.takes import check_kind
 
@@ -72,7 +73,8 @@ def finetune(
     def make(main: bool) -> Job:
         model = new_predictor(source, recipe, given, scratch)
         labels = standardise(model, given)
-        train = LabelledTexts(given, given.train, model.reader, recipe.longest, labels)
+        respell = randomise if recipe.randomise else None
+        train = LabelledTexts(given, given.train, model.reader, recipe.longest, labels, respell)
         if not recipe.freeze:
             freeze_unused(model, model.encoder, lambda: model.features(train.look(LOOKED_AT)))
         name, chosen = selecting_score(given), given.validation
@@ -120,13 +122,18 @@ def new_predictor(
     """A predictor with a fresh head on a saved model's encoder, which has its weights or (scratch) fresh ones.
 
     Raises:
-        UserError: no pretrained model, one of other data than these, or texts that it cannot read.
+        UserError: no pretrained model, one of other data than these, texts that it cannot read, or other spellings for a model
+            that reads none.
     """
     described = describe(source)
     if described["model"] == SequencePredictor.__name__:
         raise UserError(f"{source}: is fine-tuned already; expected a pretrained model")
     pretrained = load_model(source)
     check_kind(pretrained, data)
+    if recipe.randomise and not pretrained.reader.spellings:
+        raise UserError(
+            f"randomise: {described['model']} reads {pretrained.reader.unit}, which have one spelling; expected a model of SMILES"
+        )
     look = LabelledTexts(data, data.train[:1], pretrained.reader, recipe.longest).look(1)
     with torch.no_grad():
         width = (pretrained.encode(look) if data.task == "residues" else pretrained.embed(look)).shape[1]

@@ -11,7 +11,7 @@ from core.training.job import Job, Outcome, masked_step, run_training
 from core.training.run import RunFolder
 from mmbio.alignments import Alignments
 from mmbio.config import MSATransformerRecipe
-from mmbio.data.msa import MSAData, MSASet, split_alignments
+from mmbio.data.msa import MSASet, split_alignments
 from mmbio.data.sources import load
 from mmbio.models import load_model, new_model
 from mmbio.msa_score import score_by_column, score_msa
@@ -36,12 +36,9 @@ def pretrain_alignments(
         raise UserError(f"data {recipe.data!r}: no alignments; expected msa: and a file or folder")
     train, held = split_alignments(given, recipe.msa)
 
-    def samples(model: Any, chosen: list[int]) -> MSAData:
-        return MSAData(given, chosen, model.vocabulary, recipe.msa.depth, recipe.msa.width)
-
     def make(main: bool) -> Job:
         model = new_model(recipe.model)
-        looked_at = samples(model, held)
+        looked_at = model.samples(given, held, recipe.msa)
 
         def after_epoch(epoch: int) -> dict[str, float] | None:
             if not len(looked_at) or (epoch % recipe.msa.every and epoch != recipe.train.epochs):
@@ -52,12 +49,16 @@ def pretrain_alignments(
             return len(batch.ids) - model.vocabulary.before * sum(rows for rows, _ in batch.shapes)
 
         sizes = [[len(a), len(a.rows[0])] for a in given.alignments[:100]]
-        said = {"data": {"source": recipe.data, "alignments": len(given), "held_out": len(held), "shapes": sizes}}
+        samples = model.samples(given, train, recipe.msa)
+        said: dict[str, Any] = {"source": recipe.data, "alignments": len(given), "held_out": len(held), "shapes": sizes}
+        said["largest_sample"] = [samples.depth, samples.width]
+        if given.skipped:
+            said["skipped"] = list(given.skipped)
         return Job(
             model,
-            samples(model, train),
+            samples,
             masked_step(model),
-            said,
+            {"data": said},
             after_epoch=after_epoch,
             counted=("cells", count_own),
         )
@@ -65,7 +66,7 @@ def pretrain_alignments(
     outcome = run_training(folder, dataclasses.asdict(recipe), resume, header, recipe, make)
     if outcome.wants_report(folder):
         model = load_model(folder.path)
-        shown = samples(model, held or train)
+        shown = model.samples(given, held or train, recipe.msa)
         why = "that were not trained on" if held else "that were trained on, since none were held out"
         what = f"{len(shown)} alignments {why}"
         write_alignment_report(folder, model, score_msa(model, shown), score_by_column(model, shown), what)

@@ -16,7 +16,7 @@ from core.reporting.tables import Table
 from mmbio.config import MSADataConfig, TextConfig
 from mmbio.config.probes import ResidueProbeConfig
 from mmbio.contact_probe import SHARES, contact_rows
-from mmbio.data.msa import MSAData, MSASet
+from mmbio.data.msa import MSASet
 from mmbio.data.sets import AntibodySet, LabelledSequences, SequenceSet
 from mmbio.data.structures import StructureSet
 from mmbio.data.variants import VariantSet
@@ -230,7 +230,7 @@ def probe_recovery_rows(models: Sequence[Any], data: AntibodySet, settings: Prob
 
 def probe_alignment_rows(models: Sequence[Any], data: MSASet, settings: ProbeSettings = DEFAULTS) -> list[ProbeRow]:
     """How well hidden cells of alignments are told; the control is how often each residue is in the column."""
-    samples = MSAData(data, range(len(data)), models[0].vocabulary, settings.msa.depth, settings.msa.width)
+    samples = models[0].samples(data, range(len(data)), settings.msa)
     found = [(name, [score_msa(m, samples) for m in some]) for name, some in subjects(models, settings.controls)]
     if settings.controls:
         found.append(("frequencies of the column", [score_by_column(models[0], samples)]))

@@ -47,12 +47,13 @@ class Samples(Protocol):
 class Reader(Protocol):
     """What every model of texts has as ``reader``; fine-tuning, probes and embedding ask nothing else of how it reads.
 
-    ``kind`` is of the texts, ``unit`` what a text is made of for messages and reports, ``longest`` how many of these fit
-    into the model (None for any number).
+    ``kind`` is of the texts, ``unit`` what a text is made of for messages and reports, ``spellings`` whether two spellings of
+    the same thing are read differently, ``longest`` how many units fit into the model (None for any number).
     """
 
     kind: Kind
     unit: str
+    spellings: bool
 
     @property
     def longest(self) -> int | None: ...
@@ -108,6 +109,7 @@ class TokenReader:
         self.vocabulary = vocabulary
         self.kind = vocabulary.kind
         self.unit = "residues" if vocabulary.kind == "protein" else "tokens"
+        self.spellings = vocabulary.kind == "molecule"
         self.longest = None if positions is None else positions - vocabulary.around
 
     def read(self, text: str) -> NDArray[np.int16]:
@@ -155,6 +157,7 @@ class GraphReader:
 
     kind: Kind = "molecule"
     unit = "atoms"
+    spellings = False
     longest: int | None = None
 
     def read(self, text: str) -> PackedGraph:

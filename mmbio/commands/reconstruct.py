@@ -25,7 +25,9 @@ def main(words: list[str]) -> None:
     from mmbio.data.sets import SequenceSet
     from mmbio.data.sources import LAYOUTS, WITHOUT_PATH, load_texts
     from mmbio.models import load_model
+    from mmbio.molecules.chemistry import parse
     from mmbio.pictures import reconstruct_texts, write_reconstructions
+    from mmbio.proteins.alphabet import clean
     from mmbio.takes import check_names_hidden, takes
 
     model = load_model(options.run)
@@ -33,14 +35,20 @@ def main(words: list[str]) -> None:
     kind = takes(model).kind
     if kind == "alignment":
         raise UserError(f"{options.run}: {type(model).__name__} reads alignments; expected a model of single sequences")
+    read = parse if kind == "molecule" else clean
+    sets: list[SequenceSet] = []
+    for number, word in enumerate(options.inputs, 1):  # all are read before any is shown
+        if word in WITHOUT_PATH or (":" in word and word.split(":")[0] in LAYOUTS):
+            sets.append(load_texts(word))
+            continue
+        try:
+            read(word)
+        except UserError as error:
+            raise UserError(f"input {number}: {error}") from error
+        called = word if len(word) < 40 else f"{word[:36]}..."
+        sets.append(SequenceSet(called, kind, (word,), (called,)))
     rows: list[Row] = []
-    for word in options.inputs:
-        name = word.split(":")[0]
-        if word in WITHOUT_PATH or (":" in word and name in LAYOUTS):
-            data = load_texts(word)
-        else:
-            called = word if len(word) < 40 else f"{word[:36]}..."
-            data = SequenceSet(called, kind, (word,), (called,))
+    for data in sets:
         left = options.count - len(rows)
         rows += reconstruct_texts(model, data, range(min(left, len(data))), options.seed, len(rows))
     for path in write_reconstructions(rows, options.out, f"What {options.run} makes of masked sequences"):

@@ -59,6 +59,9 @@ class SequenceFinetuneRecipe:
     longest: int = 1022
     """Tokens of a training sequence, begin and end not counted; of longer ones a random window is taken every time.
     Graphs of molecules are never cut."""
+    randomise: bool = False
+    """Read every training molecule in another spelling every time, drawn from the seed, the epoch and the molecule; what is
+    validated and tested on stays as it is. For models of SMILES only."""
     patience: int = 0
     """Epochs without a better score of the validation part after which training ends; 0 to train all epochs. The weights of
     the best epoch are kept in either case."""

@@ -65,9 +65,11 @@ class MSADataConfig:
     """How rows and columns are taken from alignments."""
 
     depth: int = 64
-    """Rows of a sample, the query always one of them; of deeper alignments others are drawn every time."""
+    """Rows of a sample, the query always one of them; of deeper alignments others are drawn every time. Never more than the
+    model has positions of rows."""
     width: int = 256
-    """Columns of a sample; of wider alignments another window is cut out every time."""
+    """Columns of a sample; of wider alignments another window is cut out every time. Never more than the model has positions,
+    the begin token's left out."""
     held_out: float = 0.1
     """Share of the alignments that is not trained on and tells the perplexity."""
     every: int = 1

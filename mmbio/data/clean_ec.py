@@ -8,6 +8,7 @@ import numpy as np
 
 from core.errors import UserError
 from core.files import plain_or_packed
+from mmbio.data.named import Named
 from mmbio.data.sets import LabelledSequences
 from mmbio.data.splits import complete
 from mmbio.data.tables import read_table
@@ -25,7 +26,8 @@ def clean_ec(path: str, train: str = "split10.csv", test: str = "new.csv") -> La
     tenth of the training table is drawn for validation.
 
     Raises:
-        UserError: a missing table or column, an EC number without a first digit of 1 to 7, a bad sequence; with file and line.
+        UserError: a missing table or column, an EC number without a first digit of 1 to 7, a bad sequence, an entry
+            that is in a table twice with another sequence or other numbers; with file and line.
 
     Source: Yu et al., "Enzyme function prediction using contrastive learning", Science 2023; app/data of its repository.
     """
@@ -37,6 +39,7 @@ def clean_ec(path: str, train: str = "split10.csv", test: str = "new.csv") -> La
     learned: set[str] = set()
     for file, part in ((train, "train"), (test, "test")):
         table = read_table(plain_or_packed(Path(path) / file))
+        known = Named(skipped)
         entries, numbers, sequences = (table.column(name) for name in ("Entry", "EC number", "Sequence"))
         for row, (entry, number, sequence) in enumerate(zip(entries, numbers, sequences, strict=True)):
             digits = first_digits(number, table.where(row))
@@ -44,6 +47,8 @@ def clean_ec(path: str, train: str = "split10.csv", test: str = "new.csv") -> La
                 text = clean(sequence)
             except UserError as error:
                 raise UserError(f"{table.where(row)}: {entry}: {error}") from error
+            if entry and not known.is_new(entry, (text, number), table.where(row)):
+                continue
             if len(digits) > 1:
                 skipped.append(f"{table.where(row)}: {entry}: classes {', '.join(map(str, sorted(digits)))}")
             elif part == "test" and text in learned:

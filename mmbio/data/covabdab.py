@@ -6,7 +6,7 @@ from core.errors import UserError
 from mmbio.data.antibodies import Chain, in_parts
 from mmbio.data.sets import AntibodySet
 from mmbio.data.tables import MISSING, read_table
-from mmbio.proteins.alphabet import clean
+from mmbio.proteins.alphabet import capitals, clean
 from mmbio.proteins.loops import heavy_loops
 
 SEQUENCE, LOOP, NAME = "VH or VHH", "CDRH3", "Name"
@@ -40,7 +40,7 @@ def covabdab(path: str) -> AntibodySet:
             text = clean(seq)
         except UserError as error:
             raise UserError(f"{where}: {name}: {error}") from error
-        chains.append(Chain(text, regions_of(text, loop.upper()), name))
+        chains.append(Chain(text, regions_of(text, capitals(loop)), name))
     if not chains:
         raise UserError(f"{path}: no heavy chain in it")
     return in_parts(path, chains, skipped)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from core.errors import UserError
 from mmbio.data.sets import SequenceSet
-from mmbio.proteins.alphabet import clean
-from mmbio.proteins.fasta import read_fasta
+from mmbio.proteins.fasta import read_fasta, residues_of
 
 ENDINGS = (".fasta", ".fa", ".faa", ".fas")
 
@@ -36,10 +35,7 @@ def fasta(path: str, skip: bool = False) -> SequenceSet:
             try:
                 if record.name in known:
                     raise UserError(f"{where}: {record.name!r} is there already ({known[record.name]})")
-                try:
-                    texts.append(clean(record.text))
-                except UserError as error:
-                    raise UserError(f"{where}: {record.name or 'a record without a name'}: {error}") from error
+                texts.append(residues_of(record, file))
             except UserError as error:
                 if not skip:
                     raise

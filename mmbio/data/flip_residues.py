@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from core.errors import UserError
 from core.files import plain_or_packed
+from mmbio.data.named import Named, records_by_name
 from mmbio.data.sets import LabelledSequences, without_leaks
 from mmbio.data.splits import complete
-from mmbio.proteins.alphabet import clean
-from mmbio.proteins.fasta import Record, read_fasta
+from mmbio.proteins.fasta import Record, read_fasta, residues_of
 
 LIGANDS = {"metal": 1, "nucleic": 2, "small": 4}
 """Bits of the labels of binding residues: metal ions, nucleic acids, small molecules. 0 binds nothing, 7 all three."""
@@ -62,43 +62,46 @@ def residue_set(
 ) -> LabelledSequences:
     """Sequences of ``sequences.fasta`` with a label for every residue in a split's file beside it.
 
-    A record that is in a split twice counts once, in the last of train, validation and test that it is in; a
-    sequence that is in a later part under another name is taken out of the earlier ones.
+    A record that is in a file twice counts once, in the last of train, validation and test that it is in, and ``skipped`` has
+    a line for each that is there again; a sequence that is in a later part under another name is taken out of the earlier
+    ones.
 
     Args:
         path: the split's file, or the folder of the files, or one with a folder ``splits``.
         split: the name of its file where a folder is given.
         class_of: class of a letter, None for an unknown one.
         masked: residues with 0 in ``mask.fasta``, where there is that file, get label -1.
+
+    Raises:
+        UserError: what :func:`flip_ss` says; also two records of one name in a file that say different things.
     """
     file = _split_file(Path(path), split)
-    sequences = {record.name: record for record in read_fasta(_beside(file, "sequences.fasta"))}
-    masks = {}
+    skipped: list[str] = []
+    source = _beside(file, "sequences.fasta")
+    sequences = records_by_name(source, skipped)
     mask = plain_or_packed(file.parent / "mask.fasta")
-    if masked and mask.exists():
-        masks = {record.name: record for record in read_fasta(mask)}
+    masks = records_by_name(mask, skipped) if masked and mask.exists() else {}
+    names = Named(skipped)
     found: dict[str, tuple[str, str, NDArray[np.int64]]] = {}
     for record in read_fasta(file):
         where = f"{file}, line {record.line}"
         part = _part(record, where)
         if record.name not in sequences:
-            raise UserError(f"{where}: {record.name!r} is not in {file.parent / 'sequences.fasta'}")
-        try:
-            text = clean(sequences[record.name].text)
-        except UserError as error:
-            source = f"{file.parent / 'sequences.fasta'}, line {sequences[record.name].line}"
-            raise UserError(f"{source}: {record.name}: {error}") from error
-        labels = _labels(record, class_of, classes, where)
+            raise UserError(f"{where}: {record.name!r} is not in {source}")
+        text = residues_of(sequences[record.name], source)
+        labels = _labels(record, class_of, classes, file)
         if record.name in masks:
             labels[_zeros(masks[record.name], len(labels), str(mask))] = -1
         if len(labels) != len(text):
             raise UserError(f"{where}: {len(labels)} labels for the {len(text)} residues of {record.name}")
-        if record.name in found and ORDER.index(found[record.name][0]) > ORDER.index(part):
-            continue
-        found[record.name] = (part, text, labels)
+        if names.is_new(record.name, record.text, where) or ORDER.index(part) > ORDER.index(found[record.name][0]):
+            found[record.name] = (part, text, labels)
     parts, texts, labelled = zip(*found.values(), strict=True)
+    split_up = complete(parts, texts)
     return without_leaks(
-        LabelledSequences(path, "protein", texts, "residues", labelled, *complete(parts, texts), classes, tuple(found))
+        LabelledSequences(
+            path, "protein", texts, "residues", labelled, *split_up, classes, tuple(found), tuple(skipped)
+        )
     )
 
 
@@ -127,12 +130,15 @@ def _part(record: Record, where: str) -> str:
 
 
 def _labels(
-    record: Record, class_of: Callable[[str], int | None], classes: tuple[str, ...], where: str
+    record: Record, class_of: Callable[[str], int | None], classes: tuple[str, ...], file: Path
 ) -> NDArray[np.int64]:
     known = {letter: class_of(letter) for letter in set(record.text)}
     for letter, number in known.items():
         if number is None:
-            raise UserError(f"{where}: label {letter!r} of {record.name}; expected classes {', '.join(classes)}")
+            line, place = record.at(record.text.index(letter))
+            raise UserError(
+                f"{file}, line {line}: label {letter!r} of {record.name} at place {place}; expected classes {', '.join(classes)}"
+            )
     return np.array([known[letter] for letter in record.text], dtype=np.int64)
 
 

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.errors import UserError
+from core.random import generator
 from mmbio.data.sets import LabelledSequences
+from mmbio.data.tokens import Augment
 from mmbio.readers import Reader
 
 
@@ -33,9 +35,11 @@ class LabelledTexts:
         longest: units (tokens, begin and end not counted) of a sample; of longer ones a random window is taken. What the
             reader never cuts stays whole.
         labels: in the place of those of ``data``, standardised values say.
+        augment: ``(text, generator) -> text`` that says the same otherwise (SMILES), for samples of training; None for
+            nothing. Not where residues have labels.
 
     Raises:
-        UserError: a text that the reader cannot read, naming it.
+        UserError: a text that the reader cannot read, or that cannot be said otherwise, naming it.
     """
 
     def __init__(
@@ -45,13 +49,18 @@ class LabelledTexts:
         reader: Reader,
         longest: int,
         labels: NDArray | tuple[NDArray[np.integer], ...] | None = None,
+        augment: Augment | None = None,
     ) -> None:
         self.data = data
         self.part = part
         self.reader = reader
         self.longest = reader.trained_length(longest)
         self.labels = data.labels if labels is None else labels
+        self.augment = augment
         self.items = [self._read(int(index)) for index in part]
+        if augment is not None:  # what cannot be respelled is said before a training begins
+            for number in range(len(self.items)):
+                self._respelled(number, generator(0, number, "respelled"))
 
     def __len__(self) -> int:
         return len(self.part)
@@ -64,7 +73,8 @@ class LabelledTexts:
 
     def sample(self, index: int, generator: torch.Generator) -> tuple[Any, Tensor]:
         """A sequence or a window of it, and its labels; with draws from the generator alone."""
-        item, label = self.items[index], torch.as_tensor(self.labels[self.part[index]])
+        item = self.items[index] if self.augment is None else self._respelled(index, generator)
+        label = torch.as_tensor(self.labels[self.part[index]])
         length = self.reader.length(item)
         if self.longest is not None and length > self.longest:
             begin = int(torch.randint(length - self.longest + 1, (), generator=generator))
@@ -84,8 +94,13 @@ class LabelledTexts:
             some = [self.reader.window(item, 0, self.longest) for item in some]
         return self.reader.join(some)
 
-    def _read(self, index: int) -> Any:
+    def _respelled(self, index: int, draws: torch.Generator) -> Any:
+        return self._read(int(self.part[index]), draws)
+
+    def _read(self, index: int, draws: torch.Generator | None = None) -> Any:
+        """A text, said otherwise where there is a generator."""
         try:
-            return self.reader.read(self.data.texts[index])
+            text = self.data.texts[index]
+            return self.reader.read(text if draws is None or self.augment is None else self.augment(text, draws))
         except UserError as error:
             raise UserError(f"{self.data.name}, {self.data.called(index)}: {error}") from error

@@ -56,7 +56,9 @@ SETS: dict[str, Known] = {
 """Sets by the name of their file without its endings, in small letters."""
 
 
-def moleculenet(path: str, random_seed: int | None = None, respell: bool = True) -> LabelledSequences:
+def moleculenet(
+    path: str, random_seed: int | None = None, respell: bool = True, skip: bool = False
+) -> LabelledSequences:
     """A set of MoleculeNet, known by its file's name, as DeepChem distributes it: a table with SMILES and labels.
 
     80 % of the molecules are for training, 10 % for validation, 10 % for tests, whole scaffolds each
@@ -71,10 +73,12 @@ def moleculenet(path: str, random_seed: int | None = None, respell: bool = True)
             otherwise molecules stay as the file spells them. The split is that of the file's spelling in either case, but for
             molecules that read alike without stereo chemistry: of those in two parts the later part has them
             (:func:`~mmbio.data.sets.without_leaks`).
+        skip: leave out and count molecules with labels that cannot be used as well; otherwise they are errors. What rdkit
+            cannot read is left out in either case, as the published files hold some.
 
     Raises:
-        UserError: a file of another name or without the columns, and labels that are no numbers, or neither 0 nor 1 where
-            the set asks yes or no; each with file and line.
+        UserError: a file of another name or without the columns, and, unless skipped, labels that are no numbers, or neither
+            0 nor 1 where the set asks yes or no; each with file and line.
 
     Source: Wu et al., "MoleculeNet", Section 3; the split of Hu et al., "Strategies for Pre-training Graph Neural Networks",
     Section 5.1.
@@ -90,9 +94,21 @@ def moleculenet(path: str, random_seed: int | None = None, respell: bool = True)
     columns = _label_columns(heading, place, known, file)
     texts = [row[place] for row in table.rows]
     groups = scaffold_groups(texts)
-    kept = np.flatnonzero(groups >= 0)
-    skipped = tuple(_why(texts[i], table.where(int(i))) for i in np.flatnonzero(groups < 0))
-    labels = np.array([_labels(table, int(i), columns, known.task) for i in kept]).reshape(-1, len(columns))
+    rows: list[int] = []
+    labelled: list[list[float]] = []
+    skipped: list[str] = []
+    for row in range(len(texts)):
+        if groups[row] < 0:
+            skipped.append(_why(texts[row], table.where(row)))
+            continue
+        try:
+            labelled.append(_labels(table, row, columns, known.task))
+            rows.append(row)
+        except UserError as error:
+            if not skip:
+                raise
+            skipped.append(str(error))
+    kept, labels = np.array(rows, dtype=np.int64), np.array(labelled).reshape(-1, len(columns))
     draws = None if random_seed is None else generator(random_seed, "scaffolds")
     split = scaffold_split(groups[kept]) if draws is None else random_scaffold_split(groups[kept], draws)
     return without_leaks(
@@ -104,7 +120,7 @@ def moleculenet(path: str, random_seed: int | None = None, respell: bool = True)
             labels,
             *split,
             classes=tuple(heading[i] for i in columns),
-            skipped=skipped,
+            skipped=tuple(skipped),
         )
     )
 

@@ -15,6 +15,7 @@ from core.errors import UserError
 from core.random import generator
 from mmbio.alignments import Alignments, join_alignments, profile_of
 from mmbio.config import MSADataConfig
+from mmbio.data.sets import because
 from mmbio.proteins.msa import Alignment, read_alignment
 from mmbio.vocabulary import Vocabulary
 
@@ -26,24 +27,30 @@ class MSASet:
     Args:
         name: for messages.
         alignments: at least one.
+        skipped: files that were left out, and why, a line each.
     """
 
     name: str
     alignments: tuple[Alignment, ...]
+    skipped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.alignments:
-            raise UserError(f"{self.name}: no alignments")
+            raise UserError(f"{self.name}: no alignments{because(self.skipped)}")
 
     def __len__(self) -> int:
         return len(self.alignments)
 
 
-def msa(path: str) -> MSASet:
+def msa(path: str, skip: bool = False) -> MSASet:
     """The alignments of a folder with ``.a3m`` or ``.a3m.gz`` files, or one alignment, also in FASTA form.
 
+    Args:
+        path: the folder or the file.
+        skip: leave out alignments of a folder that cannot be read, and count them; otherwise they are errors.
+
     Raises:
-        UserError: nothing there, or what :func:`~mmbio.proteins.msa.read_a3m` raises.
+        UserError: nothing there, or, unless skipped, what :func:`~mmbio.proteins.msa.read_a3m` raises.
     """
     place = Path(path)
     if not place.is_dir():
@@ -51,7 +58,16 @@ def msa(path: str) -> MSASet:
     files = sorted(p for p in place.iterdir() if p.name.removesuffix(".gz").endswith(".a3m"))
     if not files:
         raise UserError(f"{path}: no alignment in it; expected names that end in .a3m, or .gz behind")
-    return MSASet(path, tuple(read_alignment(file) for file in files))
+    found: list[Alignment] = []
+    skipped: list[str] = []
+    for file in files:
+        try:
+            found.append(read_alignment(file))
+        except UserError as error:
+            if not skip:
+                raise
+            skipped.append(str(error))
+    return MSASet(path, tuple(found), tuple(skipped))
 
 
 class MSASample(NamedTuple):
@@ -65,7 +81,8 @@ class MSAData:
     """Alignments as token ids, rows of those that are too deep, windows of those that are too wide.
 
     A :class:`~core.training.data.TrainingData`. The query is always the first row; others are drawn without replacement.
-    Profiles are those of whole alignments.
+    Profiles are those of whole alignments. No model's positions are looked at here: what fits into a model its
+    :meth:`~mmbio.models.msa_transformer.MSATransformer.samples` takes.
 
     Args:
         data: alignments.

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from core.errors import UserError
 from core.files import open_text
 from mmbio.data.fasta import ENDINGS, fasta_files
+from mmbio.data.named import Named
 from mmbio.data.sets import LabelledSequences
 from mmbio.data.splits import drawn
-from mmbio.proteins.alphabet import clean
 from mmbio.proteins.clusters import cluster
-from mmbio.proteins.fasta import read_fasta
+from mmbio.proteins.fasta import read_fasta, residues_of
 
 SHORT = {
     "er": "ER",
@@ -36,6 +36,9 @@ class Located:
 
     Args:
         folder: with a FASTA file for each location, and ``.cluster`` files with names of homologous proteins in a line.
+
+    Raises:
+        UserError: a bad record, or a name that stands for two sequences, with file and line.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -44,23 +47,23 @@ class Located:
         self.places: list[str] = []
         self.skipped: list[str] = []
         known: dict[str, int] = {}
+        numbers: dict[str, int] = {}
+        names = Named([])  # what is there again is listed as an equal sequence, with its first location
         for file in fasta_files(folder):
             place = location(file)
             for record in read_fasta(file):
-                where = f"{file}, line {record.line}: {record.name}"
-                try:
-                    text = clean(record.text)
-                except UserError as error:
-                    raise UserError(f"{where}: {error}") from error
-                if text in known:
+                where, text = f"{file}, line {record.line}", residues_of(record, file)
+                name = record.name or f"{file.name}-line-{record.line}"
+                names.is_new(name, text, where)
+                numbers[name] = known.setdefault(text, len(self.texts))
+                if numbers[name] < len(self.texts):
                     first = self.places[known[text]]
-                    self.skipped.append(f"{where}: its sequence is there already, as {first}")
+                    self.skipped.append(f"{where}: {name}: its sequence is there already, as {first}")
                     continue
-                known[text] = len(self.texts)
                 self.texts.append(text)
-                self.names.append(record.name)
+                self.names.append(name)
                 self.places.append(place)
-        self.links = _links(folder, {name: number for number, name in enumerate(self.names)})
+        self.links = _links(folder, numbers)
 
 
 def location(file: Path) -> str:
@@ -78,7 +81,7 @@ def multiloc(path: str) -> LabelledSequences:
     protein, 20 % go to the test part and 10 % to validation, the same for every run. Equal sequences count once.
 
     Raises:
-        UserError: no FASTA files, a bad record, fewer than two locations.
+        UserError: no FASTA files, a bad record, a name of two different sequences, fewer than two locations.
 
     Source: Hoeglund et al., "MultiLoc", Bioinformatics 2006; Blum et al., "MultiLoc2", BMC Bioinformatics 2009.
     """

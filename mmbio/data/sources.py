@@ -60,10 +60,17 @@ LAYOUTS: dict[str, tuple[Callable[[str], Loaded], str]] = {
     "nci": (nci, "5,000 molecules that come with rdkit; needs no path"),
     "nci_properties": (lambda path: nci_properties(), "the same with logP, TPSA and QED, as rdkit computes them"),
     "moses": (moses, "folder of MOSES: train.csv and test.csv, plain or .gz"),
-    "moleculenet": (moleculenet, "a file of MoleculeNet, known by its name (bbbp.csv.gz); scaffold split 8:1:1"),
+    "moleculenet": (
+        moleculenet,
+        "a file of MoleculeNet, known by its name (bbbp.csv.gz); scaffold split 8:1:1; bad labels are an error",
+    ),
+    "moleculenet_skip": (
+        lambda path: moleculenet(path, skip=True),
+        "the same; molecules with labels that cannot be used are left out as well, and counted",
+    ),
     "moleculenet_as_is": (
         lambda path: moleculenet(path, respell=False),
-        "the same, molecules as the file spells them, not canonical without stereo chemistry",
+        "the first again, molecules as the file spells them, not canonical without stereo chemistry",
     ),
     "moleculenet_random": (
         lambda path: moleculenet(path, random_seed=0),
@@ -71,7 +78,11 @@ LAYOUTS: dict[str, tuple[Callable[[str], Loaded], str]] = {
     ),
     "antibodies": (antibodies, "JSON lines of antibodies (seq, cdr), a folder with train, val and test, or an .npz"),
     "covabdab": (covabdab, "CSV of CoV-AbDab: heavy chains of antibodies against coronaviruses"),
-    "msa": (msa, "alignments: a folder of .a3m files, plain or .gz, or one alignment, also as aligned FASTA"),
+    "msa": (
+        msa,
+        "alignments: a folder of .a3m files, plain or .gz, or one alignment, also as aligned FASTA; a bad one is an error",
+    ),
+    "msa_skip": (lambda path: msa(path, skip=True), "the same; bad alignments of a folder are left out and counted"),
     "tape": (
         tape,
         "folder of one of TAPE's tasks in JSON (secondary_structure_train.json, ...), or one of its test files",

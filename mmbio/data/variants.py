@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from core.errors import UserError
 from core.files import plain_or_packed
 from mmbio.data.tables import number_of, read_table
-from mmbio.proteins.alphabet import STANDARD, clean
-from mmbio.proteins.fasta import read_fasta
+from mmbio.proteins.alphabet import STANDARD
+from mmbio.proteins.fasta import read_fasta, residues_of
 
 MUTANT = ("mutant", "mutation", "mutations", "variant")
 SCORE = ("score", "DMS_score", "fitness")
@@ -79,11 +79,7 @@ def variants(path: str) -> VariantSet:
     )
     if not fasta.is_file():
         raise UserError(f"{file}: no wild type; expected {fasta}, or variants:{file},wild_type.fasta")
-    record = read_fasta(fasta)[0]
-    try:
-        wild_type = clean(record.text)
-    except UserError as error:
-        raise UserError(f"{fasta}, line {record.line}: {error}") from error
+    wild_type = residues_of(read_fasta(fasta)[0], fasta)
     table = read_table(file)
     mutant = _column(table.columns, MUTANT, file, "mutants")
     score = _column(table.columns, (words[2],) if len(words) > 2 else SCORE, file, "scores")
@@ -137,8 +133,10 @@ def _numbering(
 ) -> int:
     """The number of the wild type's first residue: 1 if all letters agree with it so, else the only one where they do."""
     letters: dict[int, str] = {}
+    says: dict[int, str] = {}  # who is the first at a place
     for changes, name, line in zip(found, names, lines, strict=True):
         for before, place, _ in changes:
+            says.setdefault(place, f"{file}, line {line}: {name}")
             if letters.setdefault(place, before) != before:
                 raise UserError(f"{file}, line {line}: {name} is at {place}, where others have {letters[place]}")
     if not letters:
@@ -157,4 +155,4 @@ def _numbering(
         raise UserError(f"{file}: its letters agree with {fasta} at several places; number the residues from 1")
     wrong = next((p for p in sorted(letters) if wild_type[p - 1 : p] != letters[p]), low)
     has = wild_type[wrong - 1] if 1 <= wrong <= len(wild_type) else "no residue"
-    raise UserError(f"{file}: says {letters[wrong]}{wrong}, and {fasta} has {has} there; expected its wild type")
+    raise UserError(f"{says[wrong]} says {letters[wrong]}{wrong}, and {fasta} has {has} there; expected its wild type")

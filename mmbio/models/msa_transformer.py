@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -16,8 +17,8 @@ from core.random import Randomness
 from core.saving import Pretrained
 from core.token_masks import TokenMask
 from mmbio.alignments import Alignments
-from mmbio.config import MSATransformerConfig
-from mmbio.data.msa import MSAData
+from mmbio.config import MSADataConfig, MSATransformerConfig
+from mmbio.data.msa import MSAData, MSASet
 from mmbio.layers.axial import AxialBlock
 from mmbio.layers.lm_head import LMHead
 from mmbio.models.masked_lm import Filled, filled, hidden_ids
@@ -95,7 +96,7 @@ class MSATransformer(Pretrained, MaskedModel):
     :class:`~core.masked_model.MaskedOutput` with part ``lm``, the mean over all hidden cells of the batch.
 
     Raises:
-        UserError: an alignment with more columns or rows than there are positions.
+        UserError: a batch with an alignment of more columns or rows than there are positions; :meth:`samples` makes none.
 
     Source: Rao et al., "MSA Transformer", ICML 2021; esm/model/msa_transformer.py of fair-esm; Jumper et al., "Highly
     accurate protein structure prediction with AlphaFold", Nature 2021, supplement, Sections 1.2.7 and 1.9.9.
@@ -112,6 +113,16 @@ class MSATransformer(Pretrained, MaskedModel):
         self.config = config
         self.vocabulary = vocabulary
         self.longest = config.positions
+
+    def samples(self, data: MSASet, chosen: Sequence[int], config: MSADataConfig) -> MSAData:
+        """Some alignments of a set as this model takes them, in training and in probing.
+
+        Of wider alignments than ``config.width``, or than the model has positions (the begin token takes one), a window is cut
+        out; of deeper ones than ``config.depth``, or than it has positions of rows, the query and some other rows are taken.
+        """
+        rows = self.config.row_positions or config.depth  # without positions of rows any number fits
+        width = min(config.width, self.config.positions - self.vocabulary.before)
+        return MSAData(data, chosen, self.vocabulary, min(config.depth, rows), width)
 
     @property
     def lm_head(self) -> LMHead:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from string import ascii_lowercase, ascii_uppercase
 
 from core.errors import UserError
 from mmbio.vocabulary import Vocabulary
@@ -14,26 +15,46 @@ RESIDUES = frozenset("ABCDEFGHIKLMNOPQRSTUVWXYZ")
 """Letters of FASTA files but J: the twenty, B and Z for two each, U and O for two rare ones, X for any."""
 
 _ALLOWED = RESIDUES | frozenset("-.")
+_CAPITALS = str.maketrans(ascii_lowercase, ascii_uppercase)
+
+
+class NoResidue(UserError):
+    """A character that is no residue.
+
+    Args:
+        letter: as the text has it.
+        place: in the text, from 1.
+    """
+
+    def __init__(self, letter: str, place: int) -> None:
+        self.letter = letter
+        self.place = place
+        super().__init__(f"character {letter!r} at place {place} is no residue; expected letters A to Z")
+
+
+def capitals(text: str) -> str:
+    """a to z as A to Z and all else as it is: Unicode would make two letters of one (of an eszett SS)."""
+    return text.translate(_CAPITALS)
 
 
 def clean(text: str) -> str:
     """A protein's letters by one rule.
 
-    White space goes, lower case becomes upper case, a ``*`` at the end (a stop codon) goes, J (leucine or isoleucine) and a
-    ``*`` inside become X. Gaps (``-`` and ``.``) stay.
+    White space goes, a to z become A to Z, a ``*`` at the end (a stop codon) goes, J (leucine or isoleucine) and a ``*``
+    inside become X. Gaps (``-`` and ``.``) stay.
 
     Raises:
-        UserError: nothing is left, or a character that is no residue, with its place.
+        NoResidue: a character that is no residue, a letter outside of ASCII for one, with its place in the text.
+        UserError: nothing is left.
     """
-    letters = "".join(text.split()).upper().rstrip("*").replace("J", "X").replace("*", "X")
+    letters = capitals("".join(text.split())).rstrip("*").replace("J", "X").replace("*", "X")
     if not letters:
         raise UserError("an empty sequence; expected residues")
     if _ALLOWED.issuperset(letters):  # by far faster than a look at each
         return letters
-    for place, letter in enumerate(letters, 1):
-        if letter not in _ALLOWED:
-            raise UserError(f"character {letter!r} at place {place} is no residue; expected letters A to Z")
-    return letters
+    known = _ALLOWED | {"J", "*"}
+    place = next(i for i, letter in enumerate(text) if not letter.isspace() and capitals(letter) not in known)
+    raise NoResidue(text[place], place + 1)
 
 
 # The order of fair-esm's alphabet "ESM-1b", which ESM-1b, ESM-1v and ESM-2 share.

@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_lowercase
 
 from core.errors import UserError
 from core.files import open_text
-from mmbio.proteins.alphabet import RESIDUES
+from mmbio.proteins.alphabet import RESIDUES, capitals
 from mmbio.proteins.fasta import Record, records_in
 
 ALIGNED = (".fasta", ".fa", ".afa", ".fas", ".aln")
@@ -17,6 +18,7 @@ ALIGNED = (".fasta", ".fa", ".afa", ".fas", ".aln")
 # Rows that HH-suite writes beside the sequences: secondary structure, accessibility, and the consensus.
 ANNOTATION = re.compile(r"(ss_(pred|conf|dssp)|sa_dssp|aa_(pred|dssp)|Consensus)$|.*_consensus$")
 INSERTION = re.compile(r"[a-z.]")
+_ALLOWED = RESIDUES | frozenset("J*-." + ascii_lowercase)
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ def read_a3m(path: str | Path) -> Alignment:
     Lines that begin with ``#`` and HH-suite's rows of annotation are left out; J and ``*`` become X.
 
     Raises:
-        UserError: no file, no FASTA, no row, a row of another length than the query or with other characters; with the
-            file and the line of the row's header.
+        UserError: no file, no FASTA, no row, a row of another length than the query, with the file and the line of the row's
+            header; or another character, with its own line and its place there.
     """
     return _alignment(path, lambda text: INSERTION.sub("", text))
 
@@ -59,7 +61,7 @@ def read_aligned_fasta(path: str | Path) -> Alignment:
 
     Other rules and errors as :func:`read_a3m`.
     """
-    return _alignment(path, lambda text: text.replace(".", "-").upper())
+    return _alignment(path, lambda text: capitals(text.replace(".", "-")))
 
 
 def read_alignment(path: str | Path) -> Alignment:
@@ -73,13 +75,13 @@ def read_alignment(path: str | Path) -> Alignment:
 
 
 def _alignment(path: str | Path, read_row: Callable[[str], str]) -> Alignment:
-    text = "\n".join("" if line.startswith("#") else line for line in open_text(path).splitlines())
     rows, names = [], []
-    for record in records_in(text, str(path)):
+    for record in records_in(open_text(path), str(path), ("#", ";")):
         if ANNOTATION.match(record.name):
             continue
         where = f"{path}, line {record.line}"
-        rows.append(_letters(read_row("".join(record.text.split())), where, record))
+        _check_letters(record, path)
+        rows.append(read_row("".join(record.text.split())).replace("J", "X").replace("*", "X"))
         names.append(record.name)
         if not rows[0]:
             raise UserError(f"{where}: the query, which is the first row, has no residues")
@@ -93,11 +95,12 @@ def _alignment(path: str | Path, read_row: Callable[[str], str]) -> Alignment:
     return Alignment(str(path), tuple(rows), tuple(names))
 
 
-def _letters(row: str, where: str, record: Record) -> str:
-    row = row.replace("J", "X").replace("*", "X")
-    for place, letter in enumerate(row, 1):
-        if letter not in RESIDUES and letter != "-":
+def _check_letters(record: Record, path: str | Path) -> None:
+    if _ALLOWED.issuperset(record.text):
+        return
+    for index, letter in enumerate(record.text):
+        if letter not in _ALLOWED and not letter.isspace():
+            line, place = record.at(index)
             raise UserError(
-                f"{where}: character {letter!r} at column {place} of {record.name or 'a row'} is no residue and no gap"
+                f"{path}, line {line}: {record.name or 'a row'}: character {letter!r} at place {place} is no residue and no gap"
             )
-    return row

@@ -12,17 +12,22 @@ import pytest
 import torch
 from tiny_mmbio import OPTIONS, command
 
-from mmbio.config import ESM1bConfig, MolFormerConfig, SequenceFinetuneRecipe, SequencePredictorConfig
+from core.errors import UserError
+from core.random import generator
+from mmbio.config import ESM1bConfig, MolFormerConfig, SequenceFinetuneRecipe, SequencePredictorConfig, SmilesBertConfig
 from mmbio.data.labelled import LabelledTexts
 from mmbio.data.sets import LabelledSequences
 from mmbio.data.sources import load
 from mmbio.finetune import new_predictor, standardise, supervised_loss
-from mmbio.models import load_model
+from mmbio.models import load_model, new_model
 from mmbio.models.esm1b import ESM1b
 from mmbio.models.molformer import MolFormer
 from mmbio.models.predictor import SequencePredictor
+from mmbio.models.smiles_bert import SmilesBert
+from mmbio.molecules.chemistry import canonical, randomise
 from mmbio.prediction import predict, score_part
 from mmbio.proteins.alphabet import ESM
+from mmgraph.config.attr_masking import AttrMaskingConfig
 
 QUICK = (
     "--train.epochs",
@@ -184,6 +189,60 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
     for one, two in zip(predict(model, ["MKV"]), predict(load_model(tmp_path), ["MKV"]), strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+MOLECULES = ("CCO", "c1ccccc1O", "CC(=O)Oc1ccccc1C(=O)O", "OC1CCN(C)CC1", "CCCCN", "Clc1ccncc1", "CC(C)CO", "C1CC1CBr")
+
+
+def molecules(texts: tuple[str, ...] = MOLECULES) -> LabelledSequences:
+    parts = np.arange(len(texts) - 2), np.array([len(texts) - 2]), np.array([len(texts) - 1])
+    labels = np.arange(len(texts), dtype=float)[:, None]
+    return LabelledSequences("some", "molecule", texts, "values", labels, *parts, ("number",))
+
+
+def test_molecules_are_spelled_otherwise_every_time() -> None:
+    pytest.importorskip("rdkit")
+    data, model = molecules(), SmilesBert(SmilesBertConfig(dim=16, depth=1, heads=2, hidden=16))
+    words = model.vocabulary
+    plain = LabelledTexts(data, data.train, model.reader, 100)
+    train = LabelledTexts(data, data.train, model.reader, 100, augment=randomise)
+    seen: list[set[str]] = [set() for _ in train.part]
+    for epoch in range(8):
+        for number in range(len(train)):
+            item, label = train.sample(number, generator(0, epoch, number, "data"))
+            again, _ = train.sample(number, generator(0, epoch, number, "data"))
+            assert item.tolist() == again.tolist()
+            text = words.decode(item)
+            seen[number].add(text)
+            assert canonical(text) == canonical(data.texts[number])
+            assert label.item() == number
+            assert words.decode(plain.sample(number, generator(epoch))[0]) == data.texts[number]
+    assert min(len(some) for some in seen[1:]) > 1
+    assert len(seen[2]) > 5
+    with pytest.raises(UserError, match="some, sequence 1: 'C1CC' is no molecule"):  # before anything is trained
+        LabelledTexts(molecules(("C", "C1CC", "CC", "CCC")), np.array([0, 1]), model.reader, 9, augment=randomise)
+
+
+def test_randomise_on_the_command_line(pretrained: Path, table: Path, tmp_path: Path) -> None:
+    pytest.importorskip("rdkit")
+    rows = [f"{'C' * (n % 5 + 1)}OC{'N' * (n % 2)},{n}" for n in range(30)]
+    (tmp_path / "m.csv").write_text("\n".join(["smiles,y", *rows]))
+    data = f"csv:{tmp_path / 'm.csv'},text=smiles,kind=molecule,label=y,task=values"
+    new_model(SmilesBertConfig(dim=16, depth=1, heads=2, hidden=16)).save_pretrained(tmp_path / "smiles")
+    new_model(AttrMaskingConfig(dim=16, depth=1)).save_pretrained(tmp_path / "graphs")
+    outcomes = []
+    for out in ("a", "b"):
+        words = ("--data", data, "--out", tmp_path / out, "--randomise", "true", *QUICK)
+        said = command("finetune", tmp_path / "smiles", *words)
+        assert said.status == 0, said.err
+        outcomes.append((tmp_path / out / "seed-0/result.json").read_text())
+    assert outcomes[0] == outcomes[1]
+    proteins = f"csv:{table},{OPTIONS['values']}"
+    for model, word, reads in ((tmp_path / "graphs", data, "atoms"), (pretrained, proteins, "residues")):
+        said = command("finetune", model, "--data", word, "--out", tmp_path / "no", "--randomise", "true", *QUICK)
+        assert (said.status, said.err.count("\n")) == (2, 1)
+        assert f"reads {reads}, which have one spelling; expected a model of SMILES" in said.err
+        assert not (tmp_path / "no").exists()
 
 
 @pytest.mark.parametrize(

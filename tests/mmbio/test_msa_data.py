@@ -50,13 +50,37 @@ def test_aligned_fasta_and_gzip(tmp_path: Path) -> None:
         (">a\nACD\n>\nACDE\n", r"x\.a3m, line 3: row 2 has 4 columns"),
         (">a\n>b\n", r"x\.a3m, line 1: the query, which is the first row, has no residues"),
         (">a\nacd\n", "has no residues"),
-        (">a\nA1D\n", r"x\.a3m, line 1: character '1' at column 2 of a is no residue"),
+        (">a\nA1D\n", r"x\.a3m, line 2: a: character '1' at place 2 is no residue and no gap"),
+        (">a\nACD\n>b\nAa\n Cd1D\n", r"x\.a3m, line 5: b: character '1' at place 4 is no residue"),
+        (">a\nAßD\n", r"x\.a3m, line 2: a: character 'ß' at place 2"),
     ],
 )
 def test_bad_alignments(tmp_path: Path, content: str, expected: str) -> None:
     (tmp_path / "x.a3m").write_text(content)
     with pytest.raises(UserError, match=expected):
         read_a3m(tmp_path / "x.a3m")
+
+
+def test_letters_of_aligned_fasta_are_ascii(tmp_path: Path) -> None:
+    (tmp_path / "x.fasta").write_text(">a\nACD\n>b\nAﬁ\n")
+    with pytest.raises(UserError, match=r"x\.fasta, line 4: b: character 'ﬁ' at place 2"):
+        read_alignment(tmp_path / "x.fasta")
+
+
+def test_bad_alignments_of_a_folder_are_counted_if_asked(tmp_path: Path) -> None:
+    write_a3m(tmp_path / "good.a3m", ["ACD", "A-D"])
+    (tmp_path / "bad.a3m").write_text(">a\nACD\n>b\nAC\n")
+    (tmp_path / "cut.a3m.gz").write_bytes(gzip.compress(b">a\nACD\n")[:-5])
+    data = load(f"msa_skip:{tmp_path}")
+    assert [alignment.rows for alignment in data.alignments] == [("ACD", "A-D")]
+    assert ["bad.a3m, line 3: b has 2 columns" in data.skipped[0], "truncated" in data.skipped[1]] == [True, True]
+    with pytest.raises(UserError, match=r"bad\.a3m, line 3"):
+        load(f"msa:{tmp_path}")
+    with pytest.raises(UserError, match=r"bad\.a3m, line 3"):  # of a file nothing would be left
+        load(f"msa_skip:{tmp_path / 'bad.a3m'}")
+    (tmp_path / "good.a3m").unlink()
+    with pytest.raises(UserError, match="no alignments; 2 records were left out, the first: "):
+        load(f"msa_skip:{tmp_path}")
 
 
 def test_real_alignments(shared: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tiny_mmbio import command, write_recipe
 from tiny_msas import random_rows, write_a3m
 
 from core.errors import UserError
@@ -19,7 +21,7 @@ from core.training.config import OptimConfig, RunConfig, TrainConfig
 from core.training.job import Job, masked_step, run_training
 from core.training.run import RunFolder
 from mmbio.alignments import Alignments, join_alignments
-from mmbio.config import CellMaskConfig, MSATransformerConfig, MSATransformerRecipe
+from mmbio.config import CellMaskConfig, MSADataConfig, MSATransformerConfig, MSATransformerRecipe
 from mmbio.data.msa import MSAData
 from mmbio.data.sources import load
 from mmbio.layers.axial import ColumnAttention
@@ -157,6 +159,52 @@ def test_too_large_alignments_are_errors() -> None:
         model.encode(join_alignments([tokens(4, 8, 0)]))
     with pytest.raises(ValueError, match="same_share"):
         CellMaskConfig(profile_share=0.9)
+
+
+def test_samples_fit_into_the_model(tmp_path: Path) -> None:
+    write_a3m(tmp_path / "x.a3m", random_rows(9, 100))
+    data, config = load(f"msa:{tmp_path}"), MSADataConfig(depth=6, width=80)
+    sizes = {}
+    for name, changed in (
+        ("both", {"positions": 64, "row_positions": 4}),
+        ("no rows", {"positions": 64, "row_positions": 0}),
+        ("af2", {"positions": 64, "row_positions": 4, "alphabet": "af2"}),
+        ("large", {"positions": 200, "row_positions": 200}),
+        ("smallest", {"positions": 2, "row_positions": 1}),
+    ):
+        model = MSATransformer(dataclasses.replace(TINY, **changed))
+        samples = model.samples(data, [0], config)
+        batch = samples.collate([samples.sample(0, generator(0))])
+        assert model.encode(batch).shape[0] == len(batch.ids)
+        sizes[name] = (samples.depth, samples.width)
+    assert sizes == {"both": (4, 63), "no rows": (6, 63), "af2": (4, 64), "large": (6, 80), "smallest": (1, 1)}
+
+
+def test_wide_and_deep_alignments_are_cropped_on_the_command_line(tmp_path: Path) -> None:
+    for number in range(6):
+        write_a3m(tmp_path / f"{number}.a3m", random_rows(9, 51, number))
+    (tmp_path / "bad.a3m").write_text(">a\nA1\n")
+    values = {
+        "system": "msa_transformer",
+        "data": f"msa_skip:{tmp_path}",
+        "model": {"dim": 16, "depth": 1, "heads": 2, "hidden": 32, "positions": 32, "row_positions": 4},
+        "msa": {"held_out": 0.4},
+        "optim": {"warmup_epochs": 0},
+        "train": {"epochs": 1, "batch_size": 2},
+        "run": {"accelerator": "cpu"},
+    }
+    recipe = write_recipe(tmp_path / "r.yaml", values)
+    said = command("pretrain", recipe, "--out", tmp_path / "run")
+    assert said.status == 0, said.err
+    described = json.loads((tmp_path / "run/environment.json").read_text())["data"]
+    assert described["largest_sample"] == [4, 31]
+    assert ["bad.a3m, line 2: a: character '1'" in line for line in described["skipped"]] == [True]
+    for words in ((), ("--data", f"msa_skip:{tmp_path}")):
+        said = command("probe", tmp_path / "run", *words)
+        assert said.status == 0, said.err
+    said = command("probe", tmp_path / "run", "--data", f"msa:{tmp_path}")
+    assert (said.status, said.err.count("\n")) == (2, 1)
+    assert "bad.a3m, line 2" in said.err
 
 
 def test_dropout_is_only_in_training() -> None:

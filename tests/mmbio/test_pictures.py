@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 from tiny_mmbio import command
 
 from core.random import generator
-from mmbio.config import ESM2Config
+from mmbio.config import ESM2Config, SmilesBertConfig
+from mmbio.models import new_model
 from mmbio.models.esm2 import ESM2
 from mmbio.pictures import Guess, guesses, plot_rows, three_lines
+from mmgraph.config.attr_masking import AttrMaskingConfig
 
 
 def test_guesses_are_the_hidden_tokens_and_no_others() -> None:
@@ -66,12 +69,37 @@ def test_reconstruct_says_what_is_wrong(pretrained: Path, tmp_path: Path) -> Non
     said = command("reconstruct", pretrained, "MK1TAY", "--out", tmp_path / "look")
     assert said.status == 2
     assert "'1' at place 3" in said.err
+    for words, expected in (
+        (("MKTAY", ""), "error: input 2: an empty sequence; expected residues\n"),
+        (("MKTAY", "MK1TAY"), "error: input 2: character '1' at place 3 is no residue; expected letters A to Z\n"),
+    ):
+        said = command("reconstruct", pretrained, *words, "--out", tmp_path / "look")
+        assert (said.status, said.out, said.err) == (2, "", expected)
+    assert not list(tmp_path.iterdir())
     said = command("reconstruct", pretrained, "MKTAY", "--count", 0)
     assert (said.status, "expected at least 1" in said.err) == (2, True)
     (tmp_path / "file").write_text("in the way")
     said = command("reconstruct", pretrained, "MKTAY", "--out", tmp_path / "file" / "look")
     assert said.status == 2
     assert said.err.startswith("error:")
+
+
+@pytest.mark.parametrize("kind", ["tokens", "atoms"])
+def test_molecules_are_read_before_they_are_shown(tmp_path: Path, kind: str) -> None:
+    pytest.importorskip("rdkit")
+    tokens = SmilesBertConfig(dim=16, depth=1, heads=2, hidden=16)
+    atoms = AttrMaskingConfig(dim=16, depth=1)
+    new_model(tokens if kind == "tokens" else atoms).save_pretrained(tmp_path / "model")
+    for words, expected in (
+        (("CCO", "C1CC"), "error: input 2: 'C1CC' is no molecule: ring 1 is opened and not closed\n"),
+        (("",), "error: input 1: an empty string; expected SMILES\n"),
+        (("CCO", "C&C"), "error: input 2: character '&' at place 2 of 'C&C' is no part of SMILES\n"),
+    ):
+        said = command("reconstruct", tmp_path / "model", *words, "--out", tmp_path / "look")
+        assert (said.status, said.out, said.err) == (2, "", expected)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    said = command("reconstruct", tmp_path / "model", "c1ccccc1O", "--out", tmp_path / "look")
+    assert said.status == 0, said.err
 
 
 def _batch(ids: torch.Tensor):  # type: ignore[no-untyped-def]

@@ -66,8 +66,9 @@ def test_numbers_that_do_not_begin_with_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("mutant,score\nK2A,1\nG3A,2\n", r"says G3, and .*scan\.fasta has T there"),
-        ("mutant,score\nK99A,1\nW3A,2\n", "has"),
+        ("mutant,score\nK2A,1\nG3A,2\n", r"scan\.csv, line 3: G3A says G3, and .*scan\.fasta has T there"),
+        ("mutant,score\nK99A,1\nW3A,2\n", r"scan\.csv, line 3: W3A says W3, and .* has T there"),
+        ("mutant,score\nK2A,1\nK99A:M1G,2\n", r"line 3: K99A:M1G says K99, and .* has no residue there"),
         ("mutant,score\nK12A,1\n", "at several places"),
         ("mutant,score\nK2A,1\nT2A,1\n", r"scan\.csv, line 3: T2A is at 2, where others have K"),
         ("mutant,score\nK2A,1\nk3a,1\n", r"scan\.csv, line 3: 'k3a' is no variant"),
@@ -95,7 +96,7 @@ def test_files_that_are_missing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"expected scan\.csv,wild_type\.fasta,column"):
         variants("a,b,c,d")
     (tmp_path / "scan.fasta").write_text(">w\nM1\n")
-    with pytest.raises(UserError, match=r"scan\.fasta, line 1: character '1'"):
+    with pytest.raises(UserError, match=r"scan\.fasta, line 2: w: character '1' at place 2"):
         variants(f"{tmp_path}/scan.csv")
 
 

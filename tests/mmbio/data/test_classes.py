@@ -11,7 +11,7 @@ from tiny_mmbio import random_proteins
 
 from core.errors import UserError
 from mmbio.data.clean_ec import first_digits
-from mmbio.data.multiloc import location
+from mmbio.data.multiloc import Located, location
 from mmbio.data.sources import load
 from mmbio.proteins.clusters import cluster
 
@@ -53,6 +53,7 @@ def test_packed_tables(tmp_path: Path) -> None:
         ("T\t\tMK\n", r"new.csv, line 2: EC number ''"),
         ("T\t1.1\tM?K\n", r"new.csv, line 2: T: character '\?'"),
         ("T\t1.1\n", r"new.csv, line 2: 2 cells; expected 3"),
+        ("T\t1.1\tMK\nT\t1.1\tMV\n", r"new.csv, line 3: 'T' is there already and says something else \(.*line 2\)"),
     ],
 )
 def test_bad_enzymes(tmp_path: Path, row: str, said: str) -> None:
@@ -112,6 +113,33 @@ def test_location_names() -> None:
     assert location(Path("a/plasma_membrane.fasta.gz")) == "plasma_membrane"
     assert location(Path("animal_h30_er.fasta")) == "ER"
     assert location(Path("plant_h40_vac.fasta")) == "vacuolar"
+
+
+def test_a_name_stands_for_one_protein(places: Path) -> None:
+    plain, text = load(f"multiloc:{places}"), random_proteins(1, seed=9, shortest=50)[0]
+    file = places / "nuclear.fasta"
+    first, whole = load(f"multiloc:{places}").texts[0], file.read_text()
+    last = whole.count("\n") + 1
+    file.write_text(f"{whole}>{plain.names[0]}\n{first.lower()}\n>\n{text}\n")
+    data = load(f"multiloc:{places}")
+    assert data.names[-1] == f"nuclear.fasta-line-{last + 2}"
+    assert len(data) == len(plain) + 1
+    assert data.skipped == (
+        *plain.skipped,
+        f"{file}, line {last}: {plain.names[0]}: its sequence is there already, as ER",
+    )
+    (places / "nuclear.cluster").write_text("alias nuclear0\n")
+    file.write_text(f"{whole}>alias\n{first}\n")
+    assert Located(places).links == [
+        (0, plain.names.index("nuclear0"))
+    ]  # a link to what is left out is one to its equal
+    (places / "nuclear.cluster").unlink()
+    file.write_text(f"{whole}>{plain.names[0]}\n{text}\n")
+    with pytest.raises(UserError, match=rf"nuclear.fasta, line {last}: .* says something else \(.*ER.fasta, line 1\)"):
+        load(f"multiloc:{places}")
+    file.write_text("".join(f">dup\n{each}\n" for each in random_proteins(9)))
+    with pytest.raises(UserError, match=r"nuclear.fasta, line 3: 'dup' is there already"):
+        load(f"multiloc:{places}")
 
 
 def test_one_location_is_no_task(tmp_path: Path) -> None:

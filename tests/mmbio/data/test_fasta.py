@@ -6,11 +6,14 @@ import gzip
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny_mmbio import RECIPE, command, random_proteins, write_recipe
 
 from core.errors import UserError
 from mmbio.data.fasta import fasta
 from mmbio.data.sources import load, load_texts
+from mmbio.proteins.alphabet import clean
 from mmbio.proteins.fasta import read_fasta
 
 
@@ -28,6 +31,21 @@ def test_records_as_they_come(tmp_path: Path) -> None:
     assert data.kind == "protein"
     lines = [(r.line, r.header) for r in read_fasta(tmp_path / "a.fasta")]
     assert lines == [(2, "one first protein"), (6, "two"), (9, "three")]
+    first, second, _ = read_fasta(tmp_path / "a.fasta")
+    assert (first.text, [first.at(index) for index in (0, 2, 3, 5)]) == ("MKTay*", [(3, 1), (3, 3), (5, 1), (5, 3)])
+    assert (second.text, second.at(2)) == ("GGA", (8, 2))
+
+
+@given(st.text(alphabet="MKaj*-. \t7ßſıﬁ", min_size=1, max_size=12))
+def test_letters_are_kept_one_for_one_or_refused(text: str) -> None:
+    visible = "".join(text.split()).rstrip("*")
+    bad = [place for place, letter in enumerate(text, 1) if letter in "7ßſıﬁ"]
+    if visible and not bad:
+        assert len(clean(text)) == len(visible)
+        return
+    said = f"character {text[bad[0] - 1]!r} at place {bad[0]} is no residue" if bad else "an empty sequence"
+    with pytest.raises(UserError, match=said):
+        clean(text)
 
 
 def test_gzip_and_folders(tmp_path: Path) -> None:
@@ -48,21 +66,26 @@ def test_a_record_without_a_name_is_called_by_its_line(tmp_path: Path) -> None:
 
 
 BAD = {
-    "character '7' at place 2": ">good\nMKT\n>odd\nM7\n",
-    "an empty sequence": ">good\nMKT\n>odd\n\n",
-    "'good' is there already": ">good\nMKT\n>good\nGA\n",
+    "odd: character '7' at place 2": (">good\nMKT\n>odd\nM7\n", 4),
+    "odd: character '#' at place 1": (">good\nMKT\n>odd\nMKTAYIAKQR\n\n#K\n", 6),
+    "odd: character '7' at place 4": (">good\nMKT\r\n>odd\r\nM K T\r\n \tm7\r\n", 5),
+    "odd: character 'ß' at place 3": (">good\nMKT\n>odd\nMKßT\n", 4),
+    "odd: character 'ﬁ' at place 1": (">good\nMKT\n>odd\nﬁM\n", 4),
+    "an empty sequence": (">good\nMKT\n>odd\n\n", 3),
+    "'good' is there already": (">good\nMKT\n>good\nGA\n", 3),
 }
 
 
 @pytest.mark.parametrize("said", list(BAD))
 def test_bad_records_are_errors_or_counted(tmp_path: Path, said: str) -> None:
-    path = file(tmp_path, BAD[said])
-    with pytest.raises(UserError, match=rf"a\.fasta, line 3: .*{said}"):
+    text, line = BAD[said]
+    path = file(tmp_path, text)
+    with pytest.raises(UserError, match=rf"a\.fasta, line {line}: .*{said}"):
         fasta(path)
     skipped = load(f"fasta_skip:{path}")
     assert skipped.texts == ("MKT",)
     assert len(skipped.skipped) == 1
-    assert f"{path}, line 3" in skipped.skipped[0]
+    assert f"{path}, line {line}" in skipped.skipped[0]
     assert said in skipped.skipped[0]
 
 
@@ -116,10 +139,10 @@ def test_what_was_left_out_is_said_in_the_run_folder(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path / "r.yaml", RECIPE, data=f"fasta:{path}", train={"epochs": 1})
     said = command("pretrain", recipe, "--out", tmp_path / "run")
     assert said.status == 2
-    assert f"{path}, line 41: odd: character '7'" in said.err
+    assert f"{path}, line 42: odd: character '7'" in said.err
     assert not (tmp_path / "run").exists()
     said = command("pretrain", recipe, "--data", f"fasta_skip:{path}", "--out", tmp_path / "run")
     assert said.status == 0, said.err
     described = json.loads((tmp_path / "run/environment.json").read_text())["data"]
     (said,) = described["skipped"]
-    assert "line 41" in said
+    assert "line 42" in said

@@ -85,17 +85,44 @@ def test_a_record_in_two_parts_is_in_the_last(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "said"),
     [
-        ("sampled.fasta", "CCHH", "CCHG", r"sampled.fasta, line 1: label 'G' of a; expected classes C, E, H"),
+        (
+            "sampled.fasta",
+            "CCHH",
+            "CCHG",
+            r"sampled.fasta, line 2: label 'G' of a at place 4; expected classes C, E, H",
+        ),
         ("sampled.fasta", "CCHH", "CCH", r"mask.fasta, line 1: the mask of a; expected 3 of 0 and 1"),
         ("sampled.fasta", "HHH\n", "HH\n", r"the mask of c"),
         ("sampled.fasta", "SET=test", "SET=tset", r"line 5: 'c SET=tset VALIDATION=False'; expected SET=train"),
         ("sampled.fasta", ">c", ">z", r"line 5: 'z' is not in .*sequences.fasta"),
-        ("sequences.fasta", "AAA", "A1A", r"sequences.fasta, line 5: c: character '1' at place 2"),
+        ("sequences.fasta", "AAA", "A1A", r"sequences.fasta, line 6: c: character '1' at place 2"),
         ("sequences.fasta", "AAA", "AAAA", r"sampled.fasta, line 5: 3 labels for the 4 residues of c"),
     ],
 )
 def test_bad_files(folder: Path, file: str, old: str, new: str, said: str) -> None:
     (folder / "splits" / file).write_text(FILES[file].replace(old, new))
+    with pytest.raises(UserError, match=said):
+        load(f"flip_ss:{folder}")
+
+
+TWICE = {
+    "sequences.fasta": (">a again\nmkvl\n", ">a again\nMKVV\n"),
+    "mask.fasta": (">a\n0111\n", ">a\n1111\n"),
+    "sampled.fasta": (">a SET=train VALIDATION=False\nCCHH\n", ">a SET=train VALIDATION=False\nCCHE\n"),
+}
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_a_name_stands_for_one_thing(folder: Path, name: str) -> None:
+    file, plain = folder / "splits" / name, load(f"flip_ss:{folder}")
+    last = FILES[name].count("\n") + 1
+    same, other = TWICE[name]
+    file.write_text(FILES[name] + same)
+    data = load(f"flip_ss:{folder}")
+    assert [label.tolist() for label in data.labels] == [label.tolist() for label in plain.labels]
+    assert data.skipped == (f"{file}, line {last}: 'a' is there already and says the same ({file}, line 1)",)
+    file.write_text(FILES[name] + other)
+    said = rf"{name}, line {last}: 'a' is there already and says something else \(.*{name}, line 1\)"
     with pytest.raises(UserError, match=said):
         load(f"flip_ss:{folder}")
 
@@ -148,4 +175,6 @@ def test_real_residues(shared: Path) -> None:
     data = load(f"flip_bind:{folder / 'bind'}")
     assert (len(data.train), len(data.validation), len(data.test)) == (953, 106, 300)
     assert data.skipped[0].endswith("1 of train and 0 of validation, whose texts are in a later part")
-    assert len(load(f"flip_bind:{folder / 'bind/splits/one_vs_many.fasta'}")) == 1314
+    data = load(f"flip_bind:{folder / 'bind/splits/one_vs_many.fasta'}")
+    assert len(data) == 1314
+    assert sum("says the same" in said for said in data.skipped) == 46

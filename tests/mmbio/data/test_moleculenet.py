@@ -120,6 +120,21 @@ def test_missing_labels_single_atoms_and_fragments(tmp_path: Path) -> None:
     assert "clintox.csv, line 14: 'C1C' is no molecule: ring 1" in said
 
 
+def test_bad_labels_are_counted_if_asked(tmp_path: Path) -> None:
+    rows = [f"{ring},{number % 2}" for number, ring in enumerate(RINGS)]
+    word = small(tmp_path, "bbbp.csv", "\n".join(["smiles,p_np", *rows, "CCN,2", "C1C,1", "CCCN,yes", "CCCC,1"]))
+    data = load(word.replace("moleculenet:", "moleculenet_skip:"))
+    assert data.texts[-1] == "CCCC"
+    assert len(data) == len(RINGS) + 1
+    assert [said.split("bbbp.csv, ")[1].split(";")[0] for said in data.skipped] == [
+        "line 12: p_np '2'",
+        "line 13: 'C1C' is no molecule: ring 1 is opened and not closed",
+        "line 14: p_np 'yes'",
+    ]
+    with pytest.raises(UserError, match=r"bbbp.csv, line 12: p_np '2'; expected 0, 1 or nothing"):
+        load(word)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
-import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import UserError
+from mmbio.data.smiles import nci, read_lines
 from mmbio.molecules.smiles import split_atoms, split_characters, split_molformer
-from mmbio.molecules.vocabulary import SPECIAL, smiles_vocabulary
+from mmbio.molecules.vocabulary import SPECIAL, build_vocabulary, smiles_vocabulary
 
 
 @pytest.mark.parametrize(
@@ -117,11 +118,33 @@ def test_characters_of_smiles_bert() -> None:
     assert split_characters("C%10C10") == ["C", "%", "10", "C", "10"]
 
 
-@pytest.mark.parametrize("name", ["train", "test"])
-def test_moses_is_kept_character_for_character(shared: Path, name: str) -> None:
+def lost(texts: Sequence[str]) -> list[str]:
+    """Texts that their own vocabulary does not give back."""
+    vocabulary = smiles_vocabulary(build_vocabulary(texts))
+    unknown = vocabulary.ids["<unk>"]
+    both = ((text, vocabulary.encode(text).tolist()) for text in texts)
+    return [text for text, ids in both if unknown in ids or vocabulary.decode(ids) != text]
+
+
+@pytest.mark.parametrize(("name", "step"), [("train", 60), ("test", 10), ("test_scaffolds", 10)])
+def test_moses_is_kept_character_for_character(shared: Path, name: str, step: int) -> None:
+    """Lines from all over each file, the last among them."""
     with gzip.open(shared / f"data/moses/{name}.csv.gz", "rt") as file:
-        texts = [line.strip() for line in itertools.islice(file, 1, 50_001)]
-    assert all("".join(split_atoms(text)) == text for text in texts)
+        lines = file.read().splitlines()[1:]
+    texts = [line.split(",")[0] for line in lines[::-step]]
+    assert len(texts) > 15_000
+    assert lost(texts) == []
+
+
+def test_nci_is_kept_character_for_character() -> None:
+    """Every line of rdkit's file, also those that rdkit cannot read, and every molecule as it is read."""
+    pytest.importorskip("rdkit")
+    from rdkit import RDConfig
+
+    texts = [line.smiles for line in read_lines(Path(RDConfig.RDDataDir) / "NCI" / "first_5K.smi")]
+    assert len(texts) == 4999
+    assert lost(texts) == []
+    assert set(nci().texts) <= set(texts)
 
 
 def test_moleculenet_is_kept_character_for_character(shared: Path) -> None:
