@@ -26,9 +26,9 @@ Batches = Sequence[tuple[Tensor, Tensor]]
 
 
 class NodeScore(NamedTuple):
-    """Test accuracy at the epoch of best validation accuracy (the last among equals), that accuracy, and the last epoch's.
+    """Test accuracy at the epoch of best validation accuracy, that accuracy, and the last epoch's.
 
-    Where nodes have several labels each, F1 stands in the place of accuracy.
+    Of equal epochs the settings say which is taken. Where nodes have several labels each, F1 stands in the place of accuracy.
     """
 
     accuracy: float
@@ -65,13 +65,17 @@ def probe_parts(parts: tuple[Batches, Batches, Batches], classes: int, config: N
     Raises:
         UserError: embeddings that are not finite.
 
-    Source: main_inductive.py in GraphMAE's official code.
+    Source: main_inductive.py in GraphMAE's official code; train_nodeclas.py in MaskGAE's and regression.py in GMAE's, which
+    begin with other weights and take the first epoch among equals.
     """
     train, val, test = (_labelled(part) for part in parts)
     if not all(bool(x.isfinite().all()) for part in (train, val, test) for x, _ in part):
         raise UserError("embeddings: NaN or infinite values; expected finite ones")
     torch.manual_seed(derive_seed(seed, "probe"))
     layer = nn.Linear(train[0][0].shape[1], classes)
+    if config.init == "xavier":
+        nn.init.xavier_uniform_(layer.weight)
+        nn.init.zeros_(layer.bias)
     optimizer = torch.optim.Adam(layer.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     loss = F.cross_entropy if train[0][1].ndim == 1 else F.binary_cross_entropy_with_logits
     best = last = (-1.0, -1.0)
@@ -82,7 +86,7 @@ def probe_parts(parts: tuple[Batches, Batches, Batches], classes: int, config: N
             optimizer.step()
         with torch.no_grad():
             last = (_score(layer, val), _score(layer, test))
-        if last[0] >= best[0]:
+        if last[0] > best[0] or (last[0] == best[0] and config.ties == "last"):
             best = last
     return NodeScore(best[1], best[0], last[1])
 

@@ -81,7 +81,7 @@ class GMAERecipe:
     )
     train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=4706, batch_size=32, last_batch="keep"))
     probe_nodes: NodeProbeConfig = field(
-        default_factory=lambda: NodeProbeConfig(lr=0.01, weight_decay=0.0, epochs=3000)
+        default_factory=lambda: NodeProbeConfig(lr=0.01, weight_decay=0.0, epochs=3000, init="xavier", ties="first")
     )
     """Settings of `mmgraph probe` on a graph whose nodes have labels."""
     probe_graphs: GraphProbeConfig = field(default_factory=GraphProbeConfig)

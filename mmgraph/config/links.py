@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from core.config import at_least
 
@@ -15,6 +16,8 @@ class LinksConfig:
     """Share of the undirected edges that validation takes."""
     test: float = 0.1
     """Share that the test takes."""
+    test_sees: Literal["train and val", "train"] = "train and val"
+    """The edges that are looked at when the test is scored (MGAE: those of training only)."""
     train_on_all: bool = False
     """Train on all edges, those of validation and test too. Then only nodes can be scored, links not."""
     every: int = 10

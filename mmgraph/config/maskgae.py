@@ -81,7 +81,9 @@ class MaskGAERecipe:
         )
     )
     train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=500, batch_size=1))
-    probe_nodes: NodeProbeConfig = field(default_factory=lambda: NodeProbeConfig(weight_decay=1e-3, epochs=100))
+    probe_nodes: NodeProbeConfig = field(
+        default_factory=lambda: NodeProbeConfig(weight_decay=1e-3, epochs=100, init="xavier", ties="first")
+    )
     """Settings of `mmgraph probe` on a graph whose nodes have labels."""
     probe_graphs: GraphProbeConfig = field(default_factory=GraphProbeConfig)
     """Settings of `mmgraph probe` on graphs that have labels."""

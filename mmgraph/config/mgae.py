@@ -50,7 +50,7 @@ class MGAERecipe:
     data: str = "digits"
     """What to train on: a built-in set, or layout:path. `mmgraph list --data` names the layouts."""
     model: MGAEConfig = field(default_factory=MGAEConfig)
-    links: LinksConfig = field(default_factory=lambda: LinksConfig(every=1))
+    links: LinksConfig = field(default_factory=lambda: LinksConfig(every=1, test_sees="train"))
     optim: OptimConfig = field(
         default_factory=lambda: OptimConfig(
             algorithm="adam", lr=0.01, schedule="constant", weight_decay=0.0, warmup_epochs=0, clip_norm=1.0

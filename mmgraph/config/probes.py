@@ -20,6 +20,10 @@ class NodeProbeConfig:
     """Full-batch steps."""
     normalize: bool = False
     """Divide every embedding by its length before any probe of nodes; raw features stay as they are."""
+    init: Literal["default", "xavier"] = "default"
+    """First weights: those of torch, or Xavier's and no bias (MaskGAE, GMAE)."""
+    ties: Literal["last", "first"] = "last"
+    """Which of several epochs of best validation score is taken (the first: MaskGAE, GMAE)."""
 
     def __post_init__(self) -> None:
         at_least(self, 0, "lr", "weight_decay")

@@ -46,8 +46,8 @@ class LinkSplit:
 def split_links(data: NodeSet, config: LinksConfig, seed: int) -> LinkSplit:
     """Split the undirected edges of a graph at random, each with both directions in the same part.
 
-    Validation looks at the edges of training, the test at those of training and validation. As many pairs that are no
-    edges of any part are drawn beside those of each.
+    Validation looks at the edges of training, the test at those of training and, as ``test_sees`` says, of validation. As
+    many pairs that are no edges of any part are drawn beside those of each.
 
     Args:
         seed: of the split and of the pairs.
@@ -55,7 +55,8 @@ def split_links(data: NodeSet, config: LinksConfig, seed: int) -> LinkSplit:
     Raises:
         UserError: too few edges for every part to have one, or too few pairs that are none.
 
-    Source: RandomLinkSplit in torch_geometric, which MaskGAE uses; the parts are rounded down.
+    Source: RandomLinkSplit in torch_geometric, which MaskGAE uses; the parts are rounded down. mgae_main_planetoid.py of MGAE,
+    whose test sees the edges of training only.
     """
     graph, source = data.graph, generator(seed, "links")
     pair, keys = graph.pairs
@@ -75,7 +76,11 @@ def split_links(data: NodeSet, config: LinksConfig, seed: int) -> LinkSplit:
     return LinkSplit(
         graph if config.train_on_all else train,
         ScoredPairs(train, ends[:, order[:val]], others[:, :val]),
-        ScoredPairs(_kept(graph, part < 2), ends[:, order[val : val + test]], others[:, val:]),
+        ScoredPairs(
+            _kept(graph, part < 2) if config.test_sees == "train and val" else train,
+            ends[:, order[val : val + test]],
+            others[:, val:],
+        ),
     )
 
 

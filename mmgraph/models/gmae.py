@@ -99,6 +99,8 @@ class GMAE(Pretrained, MaskedModel):
         super().__init__(GMAEEncoder(config), {config.loss: objective})
         self.config = config
         self.apply(self._initialise)
+        if config.loss == "bce":  # officially two rows of a table for 0 and 1 of each label, whose difference this is
+            nn.init.normal_(self.encoder.input.weight, std=0.02 * math.sqrt(2))
 
     def check(self, graphs: Graphs, source: str) -> None:
         """See that graphs have the features this model was made for.

@@ -7,6 +7,7 @@ import os
 import pickle
 from collections import defaultdict
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from mmgraph.data.sources import load
 from mmgraph.data.splits import split_graphs
 from mmgraph.graph import Graphs
 from mmgraph.layers.pool import pool_nodes
-from mmgraph.probes import probe_graphs, probe_nodes
+from mmgraph.probes import probe_graphs, probe_nodes, probe_parts
 
 
 def write_tu(root: Path, labels: bool) -> Path:
@@ -244,6 +245,34 @@ def test_pooling(square: Graphs) -> None:
     assert pool_nodes(x, square, "mean").tolist() == [[3, 4], [9, 10]]
     assert pool_nodes(x, square, "max").tolist() == [[6, 7], [10, 11]]
     assert pool_nodes(x, square, "sum").tolist() == [[12, 16], [18, 20]]
+
+
+@pytest.mark.parametrize(("ties", "epoch"), [("first", 0), ("last", 4)])
+def test_which_of_equal_epochs_is_taken(
+    ties: Literal["first", "last"], epoch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Validation is right in every epoch; the test part's score says which epoch was taken."""
+    scores = iter([score for number in range(5) for score in (1.0, number / 10)])
+    monkeypatch.setattr("mmgraph.probes._score", lambda *arguments: next(scores))
+    part = [(torch.eye(2), torch.tensor([0, 1]))]
+    found = probe_parts((part, part, part), 2, NodeProbeConfig(epochs=5, ties=ties), 0)
+    assert found == (epoch / 10, 1.0, 0.4)
+
+
+def test_the_layer_of_a_probe_may_begin_as_xavier_has_it() -> None:
+    part = [(torch.zeros(4, 3), torch.tensor([0, 1, 0, 1]))]
+    asked = [(torch.eye(3), torch.tensor([0, 1, 0]))]
+    chances = {}
+    for init in ("default", "xavier"):
+        config = NodeProbeConfig(lr=0.0, weight_decay=0.0, epochs=1, init=init)  # type: ignore[arg-type]
+        made: list[torch.nn.Linear] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("mmgraph.probes._score", lambda layer, part, made=made: made.append(layer) or 0.0)
+            probe_parts((part, part, asked), 2, config, 0)
+        chances[init] = made[0]
+    assert not chances["xavier"].bias.any()
+    assert chances["default"].bias.any()
+    assert float(chances["xavier"].weight.detach().abs().max()) > 3**-0.5  # Xavier's bound is the root of 6 / 5
 
 
 def test_probes_read_what_is_there_and_nothing_else() -> None:

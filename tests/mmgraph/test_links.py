@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from core.cli.app import run
+from core.cli.recipes import build_recipe, find_recipe
 from core.errors import UserError
 from core.files import read_metrics
 from mmgraph.cli import ABOUT, COMMANDS
-from mmgraph.config import LinksConfig
+from mmgraph.config import LinksConfig, MaskGAERecipe, MGAERecipe
 from mmgraph.data.digits import digits
 from mmgraph.data.links import ScoredPairs, split_links
 from mmgraph.data.npy import write_npy
@@ -37,6 +38,16 @@ def test_parts_are_disjoint_and_whole() -> None:
     assert keys(split.val.graph.edge_index, nodes) == train
     assert keys(split.test.graph.edge_index, nodes) == train | val
     assert not (keys(split.val.others, nodes) | keys(split.test.others, nodes)) & every
+
+
+def test_what_the_test_sees() -> None:
+    data = digits()
+    more, less = (split_links(data, LinksConfig(test_sees=sees), 0) for sees in ("train and val", "train"))  # type: ignore[arg-type]
+    assert torch.equal(less.test.graph.edge_index, less.train.edge_index)
+    assert more.test.graph.edge_index.shape[1] > less.test.graph.edge_index.shape[1]
+    assert torch.equal(more.test.edges, less.test.edges)
+    assert build_recipe(find_recipe("mmgraph", "mgae_cora"), MGAERecipe).links.test_sees == "train"
+    assert build_recipe(find_recipe("mmgraph", "maskgae_cora"), MaskGAERecipe).links.test_sees == "train and val"
 
 
 def test_seeds_split_differently_and_again() -> None:
@@ -116,7 +127,8 @@ def test_the_command_line(
     assert list(logged) == [2, 4, 5]
     kept = json.loads(Path("run/seed-1/state/best.json").read_text())
     assert kept["score"] == max(logged.values())
-    model, links = load_model("run/seed-1"), LinksConfig(every=2)
+    model = load_model("run/seed-1")
+    links = LinksConfig(every=2, test_sees="train" if system == "mgae" else "train and val")
     assert score_links(model, split_links(digits(), links, 1).val).auc == kept["score"]
     capsys.readouterr()
     command("probe", "run")

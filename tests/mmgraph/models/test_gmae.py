@@ -298,6 +298,8 @@ def test_initial_weights() -> None:
     assert float(model.encoder.input.weight.detach().std()) == pytest.approx(0.02 / 2, rel=0.02)  # depth 4
     assert float(model.encoder.degrees.incoming.weight.detach().std()) == pytest.approx(0.02, rel=0.02)
     assert not model.encoder.input.bias.any()
+    graphs = GMAE(GMAEConfig(loss="bce")).encoder.input  # as the difference of two rows of a table
+    assert float(graphs.weight.detach().std()) == pytest.approx(0.02 * 2**0.5, rel=0.02)
     head = model.objectives["mse"].head
     assert not head.token.any()
 
