@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from core.config import did_you_mean, from_dict
 from core.errors import UserError
 from core.files import write_atomically
+from core.shards import INDEX, merged, weights_in
+from core.unread import UNREAD
 
 WEIGHTS = "weights.safetensors"
 MODEL = "model.json"
@@ -166,16 +168,29 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def load_foreign(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint of another code base (``.pth``, ``.pt``, safetensors) without executing what it holds.
+    """Read a checkpoint of another code base without executing what it holds.
+
+    Args:
+        path: a file (``.pth``, ``.pt``, ``.bin``, safetensors), the index of several, or a folder that has one of
+            :data:`core.shards.NAMES`.
 
     Raises:
-        UserError: missing, truncated, or a pickle that holds more than tensors, plain containers and :data:`PLAIN_CLASSES`.
+        UserError: missing, truncated, or a pickle that holds more than tensors, plain containers, :data:`PLAIN_CLASSES`
+            and what :data:`core.unread.UNREAD` names.
     """
     path = Path(path)
+    if path.is_dir():
+        if (path / MODEL).is_file():
+            raise UserError(f"{path}: a run or saved model of ours, not a checkpoint of another code base")
+        path = weights_in(path)
+    return merged(path, _load_file) if path.name.endswith(INDEX) else _load_file(path)
+
+
+def _load_file(path: Path) -> dict[str, Any]:
     if path.suffix == ".safetensors":
         return load_tensors(path)
     try:
-        with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(PLAIN_CLASSES):
+        with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(PLAIN_CLASSES + UNREAD):
             content = torch.load(path, map_location="cpu", weights_only=True)  # warns of old formats
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; expected a checkpoint") from error

@@ -141,7 +141,8 @@ def new_predictor(
     if recipe.encoder_dropout is not None:
         if "dropout" not in sizes:
             raise UserError(f"{source}: encoder_dropout {recipe.encoder_dropout}: {described['model']} has no dropout")
-        sizes = {**sizes, "dropout": recipe.encoder_dropout}
+        places = [name for name in ("dropout", "embedding_dropout") if name in sizes]
+        sizes = {**sizes, **dict.fromkeys(places, recipe.encoder_dropout)}
     config = SequencePredictorConfig(
         described["model"],
         sizes,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from core.evaluation.metrics import accuracy, mean_class_accuracy, rmse, roc_auc, spearman
 from mmbio.data.sets import LabelledSequences
@@ -41,7 +42,10 @@ def prepare(model: SequencePredictor, texts: Sequence[str], tokens: int = BATCH_
 
 
 def predict(
-    model: SequencePredictor, texts: Sequence[str] | Prepared, tokens: int = BATCH_TOKENS
+    model: SequencePredictor,
+    texts: Sequence[str] | Prepared,
+    tokens: int = BATCH_TOKENS,
+    units: Callable[[Tensor], Tensor] | None = None,
 ) -> list[NDArray[np.float32]]:
     """Predictions for each sequence, in evaluation mode: (K,) chances of classes, chances of yes, or values in their units;
     for residues (L, K) chances of classes.
@@ -50,17 +54,18 @@ def predict(
 
     Args:
         texts: sequences, or what :func:`prepare` made of them.
+        units: of the outputs, in place of the model's own.
 
     Raises:
         UserError: a text that the model cannot read.
     """
     asked = texts if isinstance(texts, Prepared) else prepare(model, texts, tokens)
-    outputs = len(model.config.classes)
+    outputs, in_units = len(model.config.classes), units or model.in_units
     residues = model.config.task == "residues"
     found = [np.zeros((size, outputs) if residues else outputs, np.float32) for size in asked.sizes]
     with evaluating(model) as device:
         for some, batch in asked.batches:
-            said = model.in_units(model(batch.to(device))).cpu()
+            said = in_units(model(batch.to(device))).cpu()
             lengths = [piece.length if residues else 1 for piece in some]
             for piece, rows in zip(some, said.split(lengths), strict=True):
                 begin, _, first, last = piece.window
@@ -90,7 +95,8 @@ def score_part(
     ``negative_error``, less the root mean squared error of standardised values. Binary: ``roc_auc``, averaged over tasks.
     Residues: ``accuracy``, and for two classes ``mcc`` and ``average_precision``.
     """
-    said = predict(model, [data.texts[i] for i in part] if prepared is None else prepared)
+    units = Tensor.float if data.task == "binary" else None  # chances of 1 in float32 would tie where outputs do not
+    said = predict(model, [data.texts[i] for i in part] if prepared is None else prepared, units=units)
     if data.task == "residues":
         labels = np.concatenate([data.labels[i] for i in part])
         chances, known = np.concatenate(said), labels >= 0

@@ -12,6 +12,7 @@ from core.evaluation.metrics import MeanStd, mean_std
 from core.evaluation.untrained import untrained
 from core.reporting.tables import Table
 from mmgraph.data.inductive import InductiveSet
+from mmgraph.data.parts import check_training_nodes
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.embedding import embed_graphs, embed_nodes, embed_parts, raw_nodes
 from mmgraph.probes import probe_graphs, probe_nodes, probe_nodes_by, probe_parts
@@ -47,8 +48,8 @@ def probe_set(
         return [probe_graphs(embed_graphs(model, data, config.graphs).numpy(), data)]
     if isinstance(data, InductiveSet):
         return [probe_parts(embed_parts(model, data, config.sampling), data.classes, config.nodes, seed).accuracy]
-    if data.labelled and len(data.labels[data.train].unique()) < 2:
-        raise UserError(f"{data.name}: all training nodes have one class; a probe needs at least two")
+    if data.labelled:
+        check_training_nodes(data, data.name)
     embeddings = raw_nodes(data) if model is None else embed_nodes(model, data, config.sampling)
     if config.nodes.normalize and model is not None:  # what the recipe does to its embeddings, not to raw features
         embeddings = F.normalize(embeddings)

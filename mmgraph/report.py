@@ -71,7 +71,7 @@ def plot_classes(model: Any, data: NodeSet | GraphSet | InductiveSet, config: Pr
             return None
         embeddings = embed_nodes(model, data, config.sampling).numpy()[chosen]
     else:
-        some = GraphSet(data.name, tuple(data.graphs[i] for i in chosen), labels[chosen])
+        some = GraphSet(data.name, tuple(data.graphs[i] for i in chosen), np.full(len(chosen), -1))
         embeddings = embed_graphs(model, some, config.graphs).numpy()
     names = [str(number) for number in range(int(labels.max()) + 1)]
     return plot_embedding(embeddings, labels[chosen], names, path)

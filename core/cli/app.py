@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from core.config import did_you_mean
@@ -24,7 +26,8 @@ class Command:
 def run(program: str, about: str, commands: Sequence[Command], words: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 2 an error of the user's, 130 interrupted.
 
-    Errors are one line on standard error. A traceback appears only for faults of ours, or with MM_BEYOND_TRACEBACK=1.
+    Errors are one line on standard error, and so are plain warnings. A traceback appears only for faults of
+    ours, or with MM_BEYOND_TRACEBACK=1.
     """
     words = list(sys.argv[1:] if words is None else words)
     if not words or words[0] in ("-h", "--help"):
@@ -34,7 +37,8 @@ def run(program: str, about: str, commands: Sequence[Command], words: Sequence[s
     try:
         if words[0] not in known:
             raise UserError(f"{program} has no command {words[0]!r}{did_you_mean(words[0], known)}")
-        known[words[0]].run(words[1:])
+        with _warnings_of_one_line():
+            known[words[0]].run(words[1:])
     except UserError as error:
         if os.environ.get("MM_BEYOND_TRACEBACK") == "1":
             raise
@@ -53,6 +57,25 @@ def run(program: str, about: str, commands: Sequence[Command], words: Sequence[s
         print(f"error: {error.filename or 'writing'}: {error.strerror or error}", file=sys.stderr)
         return 2
     return 0
+
+
+@contextmanager
+def _warnings_of_one_line() -> Iterator[None]:
+    """Plain warnings say what they have to say; others also where they come from, as Python does it."""
+    usual = warnings.formatwarning
+
+    def short(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+    ) -> str:
+        if category is UserWarning:
+            return f"warning: {' '.join(str(message).split())}\n"
+        return usual(message, category, filename, lineno, line)
+
+    warnings.formatwarning = short
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 def overview(program: str, about: str, commands: Sequence[Command]) -> str:

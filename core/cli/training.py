@@ -67,7 +67,7 @@ def training_command(
             skipped = len(outcome.job.said["data"].get("skipped", ()))
             if skipped:
                 print(f"{skipped} samples could not be used and were left out; {run / 'environment.json'} lists them")
-            done = f"{result.steps} steps, {result.seconds:.0f} s, {result.samples_per_second:.1f} samples/s"
+            done = f"{result.steps} steps, {result.seconds:.0f} s, {result.speed}"
             if not result.steps_now:
                 done = f"this run is finished, all {result.steps} steps were done already"
             print(f"{run}: {done}; look at {run / 'report.html'}", flush=True)

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from core.config import at_least
+from core.config import at_least, more_than_zero
 
 
 @dataclass
@@ -26,6 +26,8 @@ class OptimConfig:
     """What AdamW decays: not biases, norms and tokens, or everything, as papers on graphs do."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Averaging constants of AdamW."""
+    eps: float = 1e-8
+    """Added to the root of the averaged squares of gradients."""
     warmup_epochs: float = 10
     """Epochs of linear warm-up."""
     warmup_lr: float = 1e-6
@@ -39,6 +41,7 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         at_least(self, 0, "lr", "weight_decay", "warmup_epochs", "warmup_lr", "min_lr")
+        more_than_zero(self, "eps")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas {list(self.betas)}: expected two numbers, at least 0 and less than 1")
         if self.clip_norm is not None and not self.clip_norm > 0:

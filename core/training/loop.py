@@ -34,12 +34,22 @@ Step = Callable[[nn.Module, Microbatch, int], tuple[Tensor, dict[str, Tensor]]]
 
 
 class FitResult(NamedTuple):
-    """Steps in all, steps of this call, seconds of this call, and samples a second over it."""
+    """Steps in all, steps of this call, seconds of this call, and samples a second over it.
+
+    ``counted`` is what else batches are measured by, and how much of it a second; None where that is nothing.
+    """
 
     steps: int
     steps_now: int
     seconds: float
     samples_per_second: float
+    counted: tuple[str, float] | None = None
+
+    @property
+    def speed(self) -> str:
+        """Throughput in words: samples, and what else is counted."""
+        said = f"{self.samples_per_second:.1f} samples/s"
+        return said if self.counted is None else f"{said}, {self.counted[1]:,.0f} {self.counted[0]}/s"
 
 
 def make_fabric(run: RunConfig, precision: str) -> Fabric:
@@ -157,7 +167,7 @@ def fit(
     batches = microbatches(data, plan, first, total, fabric.global_rank, run.workers, pin=fabric.device.type == "cuda")
     begin = logged = saved = trimmed = time.monotonic()
     finite = torch.ones((), dtype=torch.bool, device=fabric.device)  # looked at when logging and before saving
-    logged_step, seen = first, 0
+    logged_step, seen, seen_in_all = first, 0, 0
     with Progress(total, first, None if fabric.is_global_zero else False) as bar, _stop_signals() as stop, trackers:
         for done in range(first + 1, total + 1):
             epoch = (done - 1) / plan.steps_per_epoch
@@ -169,7 +179,8 @@ def fit(
             for part in range(train.accumulate):
                 micro = next(batches)
                 micro = Microbatch(fabric.to_device(micro.batch), micro.places)
-                seen += 0 if counted is None else counted[1](micro.batch)
+                own = 0 if counted is None else counted[1](micro.batch)
+                seen, seen_in_all = seen + own, seen_in_all + own
                 torch.manual_seed(derive_seed(train.seed, done, part, fabric.global_rank, "dropout"))
                 with fabric.no_backward_sync(wrapped, enabled=part + 1 < train.accumulate and run.strategy != "fsdp"):
                     loss, parts = step(wrapped, micro, train.seed)
@@ -196,8 +207,8 @@ def fit(
                 }
                 row["samples_per_second"] = (done - logged_step) * train.batch_size / max(now - logged, 1e-9)
                 if counted is not None:
-                    all_seen = fabric.all_reduce(torch.tensor(float(seen), device=fabric.device), reduce_op="sum")
-                    row[f"{counted[0]}_per_second"] = float(all_seen) / max(now - logged, 1e-9)  # type: ignore[arg-type]
+                    all_seen: Any = fabric.all_reduce(torch.tensor(float(seen), device=fabric.device), reduce_op="sum")
+                    row[f"{counted[0]}_per_second"] = float(all_seen) / max(now - logged, 1e-9)
                 logged, logged_step, seen = now, done, 0
                 if fabric.is_global_zero:
                     _append(folder.metrics, row)
@@ -239,7 +250,12 @@ def fit(
             if stopping and done < total:
                 raise Interrupted(f"stopped after step {done} of {total}; the state is saved in {folder.path}")
     seconds = time.monotonic() - begin
-    return FitResult(total, total - first, seconds, (total - first) * train.batch_size / max(seconds, 1e-9))
+    whole = max(seconds, 1e-9)
+    also = None
+    if counted is not None:
+        held: Any = fabric.all_reduce(torch.tensor(float(seen_in_all), device=fabric.device), reduce_op="sum")
+        also = (counted[0], float(held) / whole)
+    return FitResult(total, total - first, seconds, (total - first) * train.batch_size / whole, also)
 
 
 def raise_everywhere(fabric: Fabric, problem: str | None) -> None:

@@ -30,6 +30,7 @@ def new_optimizer(model: nn.Module, config: OptimConfig, fused: bool = True) -> 
             [p for _, p in trainable],
             lr=config.lr,
             betas=config.betas,
+            eps=config.eps,
             weight_decay=config.weight_decay,
             fused=fused,
         )
@@ -41,7 +42,7 @@ def new_optimizer(model: nn.Module, config: OptimConfig, fused: bool = True) -> 
         },
         {"params": [p for (_, p), yes in zip(trainable, chosen, strict=True) if not yes], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, fused=fused)
+    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=config.eps, fused=fused)
 
 
 def learning_rate(config: OptimConfig, epoch: float, epochs: int) -> float:

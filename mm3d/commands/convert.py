@@ -17,16 +17,18 @@ def convert(checkpoint: str, out: str, heads: int = 6, groups: int = 64, group_s
     Point-MAE, Point-BERT (tokenizer, pretraining, classifier), both Voxel-MAEs and GeoMAE are known by their entries.
 
     Args:
-        checkpoint: the official .pth file, read without executing what it holds; or a run on sweeps, to export.
+        checkpoint: the official .pth file, or a folder or index as Hugging Face writes them, read without executing what they
+            hold; or a run on sweeps, to export.
         out: folder to write model.json and weights.safetensors to; for an export the .pth file.
         heads: attention heads of a model on points (no tensor shows them).
         groups: patches a cloud (no tensor shows them).
         group_size: points a patch.
     """
-    if Path(checkpoint).is_dir():
+    from core.saving import MODEL, load_foreign, load_strictly
+
+    if (Path(checkpoint) / MODEL).is_file():
         return _export(checkpoint, out)
     from core.cli.convert import empty_folder
-    from core.saving import load_foreign, load_strictly
     from mm3d.models import new_model
 
     empty_folder(out)

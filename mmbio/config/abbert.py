@@ -48,7 +48,14 @@ class AbBERTRecipe:
     model: AbBERTConfig = field(default_factory=AbBERTConfig)
     optim: OptimConfig = field(
         default_factory=lambda: OptimConfig(
-            lr=6e-4, schedule="linear", weight_decay=0.01, betas=(0.9, 0.98), warmup_epochs=1, min_lr=0.0
+            lr=6e-4,
+            schedule="linear",
+            weight_decay=0.01,
+            decay="all",
+            betas=(0.9, 0.98),
+            eps=1e-6,
+            warmup_epochs=1,
+            min_lr=0.0,
         )
     )
     train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=10, batch_size=64))

@@ -31,7 +31,7 @@ class MolFormerConfig:
     embedding_dropout: float = 0.2
     """Of token embeddings."""
     dropout: float = 0.1
-    """Of the output of every attention, and of both layers of every MLP."""
+    """Of the output of every attention, of both layers of every MLP, and of the weights of exact attention."""
     tokens: tuple[str, ...] = ()
     """Tokens in the order of their ids; none to make them from the training data."""
     mask: TokenMaskConfig = field(default_factory=TokenMaskConfig)
@@ -43,7 +43,9 @@ class MolFormerConfig:
 
 
 def _optim() -> OptimConfig:
-    return OptimConfig(lr=2.4e-4, schedule="constant", weight_decay=0.0, betas=(0.9, 0.99), warmup_epochs=0.1)
+    return OptimConfig(
+        lr=2.4e-4, schedule="constant", weight_decay=0.0, betas=(0.9, 0.99), warmup_epochs=0.1, clip_norm=1.0
+    )
 
 
 @dataclass

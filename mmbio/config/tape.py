@@ -37,7 +37,9 @@ class TapeConfig:
 
 
 def _optim() -> OptimConfig:
-    return OptimConfig(lr=1e-4, schedule="linear", weight_decay=0.01, warmup_epochs=1)
+    return OptimConfig(
+        lr=1e-4, schedule="linear", weight_decay=0.01, eps=1e-6, warmup_epochs=1, min_lr=0.0, clip_norm=1.0
+    )
 
 
 @dataclass

@@ -66,10 +66,13 @@ class RowAttention(AxialAttention):
 class ColumnAttention(AxialAttention):
     """Rows attend to rows, each column for itself.
 
-    Source: Rao et al., "MSA Transformer", Section 3; Ho et al., "Axial Attention in Multidimensional Transformers".
+    Source: Rao et al., "MSA Transformer", Section 3; Ho et al., "Axial Attention in Multidimensional Transformers";
+    esm/axial_attention.py of fair-esm for a single row.
     """
 
     def mix(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        if len(query) == 1:  # a row by itself attends to itself alone; dropout of that weight would drop the values
+            return value
         by_column = (t.permute(1, 2, 0, 3) for t in (query, key, value))  # (columns, H, R, D)
         return self.attend(*by_column).permute(2, 0, 1, 3)
 

@@ -73,7 +73,7 @@ def converters() -> dict[type, Callable[[dict[str, Tensor], Any], dict[str, Tens
         ESM1b: esm_official.from_official,
         ESM2: esm_official.from_official,
         MoleculeAttrMasking: attr_masking_official.with_heads,
-        MolFormer: lambda weights, model: molformer_official.renamed(weights),
+        MolFormer: molformer_official.for_model,
         MSATransformer: lambda weights, model: msa_official.from_official(weights),
         Tape: lambda weights, model: tape_official.from_official(weights),
     }

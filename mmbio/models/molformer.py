@@ -90,7 +90,7 @@ def new_attention(config: MolFormerConfig) -> Attention:
     """The attention of a layer."""
     if config.attention == "linear":
         return LinearAttention(config.dim, config.heads, config.features)
-    return Attention(config.dim, config.heads, rotary=10000.0)
+    return Attention(config.dim, config.heads, rotary=10000.0, dropout=config.dropout)
 
 
 class UntiedHead(nn.Module):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from core.errors import UserError
 from core.files import open_text
-from core.saving import check_weights
+from core.random import generator
+from core.saving import load_strictly
 from mmbio.config import MolFormerConfig
 from mmbio.models.molformer import MolFormer
+from mmbio.molecules.vocabulary import SPECIAL
 
 LAYER = re.compile(r"blocks\.layers\.(\d+)\.(.+)")
 IN_LAYER = {
@@ -35,12 +39,46 @@ OMEGA = "attention.inner_attention.feature_map.omega"
 
 
 def read_vocabulary(path: str | Path) -> tuple[str, ...]:
-    """The tokens of the official ``bert_vocab.txt``, one a line.
+    """The tokens of the official ``bert_vocab.txt``, one a line in the order of their ids.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: it cannot be read, an empty line, a token that is there twice, or a special token that is missing.
     """
-    return tuple(open_text(path).splitlines())
+    tokens = open_text(path).splitlines()
+    lines: dict[str, int] = {}
+    for number, token in enumerate(tokens, 1):
+        if not token or token != token.strip():
+            raise UserError(f"{path}, line {number}: {token!r}; expected one token, without white space")
+        if token in lines:
+            raise UserError(f"{path}, line {number}: {token!r} stands in line {lines[token]} already")
+        lines[token] = number
+    missing = [token for token in SPECIAL if token not in lines]
+    if missing:
+        raise UserError(f"{path}: {', '.join(missing)} missing; expected MolFormer's bert_vocab.txt, one token a line")
+    return tuple(tokens)
+
+
+def with_tokens(config: Any, vocabulary: str | None, recipe: str) -> Any:
+    """A copy of a network's configuration with the tokens of a file; as it is where none is given.
+
+    Args:
+        vocabulary: as :func:`read_vocabulary` takes it, or None.
+        recipe: the configuration's, for messages.
+
+    Raises:
+        UserError: MolFormer without tokens, tokens for another network, or what :func:`read_vocabulary` raises.
+    """
+    if not isinstance(config, MolFormerConfig):
+        if vocabulary is not None:
+            raise UserError(f"--vocabulary {vocabulary}: only MolFormer takes one; {recipe} is of another network")
+        return config
+    if vocabulary is not None:
+        return dataclasses.replace(config, tokens=read_vocabulary(vocabulary))
+    if not config.tokens:
+        raise UserError(
+            f"{recipe}: MolFormer's weights do not say its tokens; give --vocabulary, bert_vocab.txt of the official code"
+        )
+    return config
 
 
 def from_official(weights: Mapping[str, Tensor], tokens: tuple[str, ...], heads: int, features: int = 32) -> MolFormer:
@@ -67,11 +105,24 @@ def from_official(weights: Mapping[str, Tensor], tokens: tuple[str, ...], heads:
         model = MolFormer(config)
     except (KeyError, IndexError, ValueError) as error:
         raise UserError(f"MolFormer's official weights: not of such a model ({error})") from error
-    for name, buffer in model.named_buffers():
-        ours.setdefault(name, buffer)
-    check_weights(model, ours, "MolFormer's official weights")
-    model.load_state_dict(ours)
+    load_strictly(model, for_model(weights, model), "MolFormer's official weights")
     return model.eval()
+
+
+def for_model(weights: Mapping[str, Tensor], model: MolFormer) -> dict[str, Tensor]:
+    """Official names to ours, for a model of the same sizes; random features that are not there are drawn, always the same.
+
+    Raises:
+        UserError: another number of tokens, or what :func:`renamed` raises.
+    """
+    ours = renamed(weights)
+    table = ours.get("encoder.embedding.weight")
+    if table is not None and len(table) != len(model.vocabulary):
+        raise UserError(f"embeddings of {len(table)} tokens; the vocabulary has {len(model.vocabulary)}")
+    features = model.draw_features(generator(0, "features"))
+    for layer, omega in enumerate(() if features is None else features):
+        ours.setdefault(f"encoder.blocks.{layer}.attn.omega", omega)
+    return ours
 
 
 def renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

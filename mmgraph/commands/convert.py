@@ -9,7 +9,7 @@ def convert(checkpoint: str, recipe: str, out: str | None = None) -> None:
     """Weights of an official repository as a folder of ours.
 
     Args:
-        checkpoint: the official file; it is read without executing what it holds.
+        checkpoint: the official file, or a folder or index as Hugging Face writes them, read without executing what they hold.
         recipe: a recipe whose section ``model`` describes the network: a name of `mmgraph list`, or a file.
         out: folder to write model.json and weights.safetensors to; RECIPE-official where none is given.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -39,13 +40,15 @@ def node_arrays(path: str | Path, seed: int = 0) -> NodeSet:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files if key in KNOWN}  # others may hold objects
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: not readable as an .npz of plain arrays ({error})") from error
+    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        said = str(error).partition(" If you trust")[0]  # numpy's advice to let the file run code
+        raise UserError(f"{path}: not readable as an .npz of plain arrays ({said})") from error
     x_name, edge_name, y_name = ("attr", "adj", "labels") if "labels" in arrays else ("x", "edge", "y")
-    needed = [f"{x_name}_{part}" for part in SPARSE] + [y_name]
+    edges_in = [f"adj_{part}" for part in SPARSE] if edge_name == "adj" else ["edge"]
+    needed = [*(f"{x_name}_{part}" for part in SPARSE), *edges_in, y_name]
     missing = [key for key in needed if key not in arrays]
     if missing:
-        expected = " or ".join(FORMS.values())
+        expected = " (Amazon, Coauthor) or ".join(FORMS.values()) + " (gnn-benchmark)"
         raise UserError(f"{path}: no array {missing[0]!r}; expected {expected}")
     try:
         x = torch.from_numpy(_csr(arrays, x_name).toarray().astype(np.float32))

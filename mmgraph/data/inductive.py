@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from core.errors import UserError
-from mmgraph.data.sets import check_graph
+from mmgraph.data.sets import check_classes, check_graph
 from mmgraph.graph import Graphs, join
 
 PARTS = ("train", "val", "test")
@@ -49,6 +49,11 @@ class InductiveSet:
                     raise UserError(f"{where} graph {number}: {len(labels)} labels for {len(graph.x)} nodes")
             if not any(bool((labels >= 0).any()) for labels in part.labels):
                 raise UserError(f"{where}: no node has a label")
+        nodes = sum(len(graph.x) for part in self.parts for graph in part.graphs)
+        for name, part in zip(PARTS, self.parts, strict=True):
+            for number, labels in enumerate(part.labels):
+                if labels.ndim == 1:
+                    check_classes(f"{self.name}, {name} graph {number}", "node", labels, nodes)
         if len(kinds) > 1:
             raise UserError(f"{self.name}: labels of shapes {sorted(kinds)} a node; expected the same in all parts")
         widths = {graph.x.shape[1] for part in self.parts for graph in part.graphs}

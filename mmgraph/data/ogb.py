@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,9 +11,12 @@ from core.errors import UserError
 from mmgraph.data.edges import both_ways
 from mmgraph.data.scale import standardise
 from mmgraph.data.sets import NodeSet
+from mmgraph.data.tables import read_table
 from mmgraph.graph import Graphs
 
+FILES = ("num-node-list", "node-feat", "node-label", "edge")
 SPLITS = ("train", "valid", "test")
+EXPECTED = "a table of numbers"
 STANDARDISED = ("ogbn_arxiv",)  # features to mean 0 and deviation 1 over all nodes, as GraphMAE's official code does
 
 
@@ -28,14 +30,23 @@ def ogb(path: str | Path) -> NodeSet:
     Raises:
         UserError: files that are missing, not readable, or do not fit together.
 
+    Of the benchmark's node sets these are ogbn-arxiv and ogbn-products: the others have no features of nodes
+    (ogbn-proteins), several types of nodes (ogbn-mag) or are packed as arrays (ogbn-papers100M).
+
     Source: Hu et al., "Open Graph Benchmark"; features of ogbn-arxiv standardised as in GraphMAE.
     """
     path = Path(path)
     raw = path / "raw"
-    (nodes,) = _numbers(raw / "num-node-list.csv.gz", np.int64).ravel()[:1].tolist() or [0]
-    x = _numbers(raw / "node-feat.csv.gz", np.float32)
-    labels = _numbers(raw / "node-label.csv.gz", np.float32)  # may be nan where a node has none
-    edges = _numbers(raw / "edge.csv.gz", np.int64)
+    missing = [name for name in FILES if not (raw / f"{name}.csv.gz").is_file()]
+    if missing:
+        raise UserError(
+            f"{raw}/{missing[0]}.csv.gz: not there; expected a set with features of nodes and one class a node, "
+            "such as ogbn_arxiv or ogbn_products"
+        )
+    nodes = int(read_table(raw / "num-node-list.csv.gz", np.int64, EXPECTED)[0, 0])
+    x = read_table(raw / "node-feat.csv.gz", np.float32, EXPECTED)
+    labels = read_table(raw / "node-label.csv.gz", np.float32, EXPECTED)  # may be nan where a node has none
+    edges = read_table(raw / "edge.csv.gz", np.int64, EXPECTED)
     if len(x) != nodes:
         raise UserError(f"{raw}/node-feat.csv.gz: {len(x)} rows for {nodes} nodes (num-node-list.csv.gz)")
     if labels.shape != (nodes, 1):
@@ -45,17 +56,9 @@ def ogb(path: str | Path) -> NodeSet:
     splits = [p for p in sorted((path / "split").glob("*")) if all((p / f"{s}.csv.gz").is_file() for s in SPLITS)]
     if len(splits) != 1:
         raise UserError(f"{path}/split: {len(splits)} folders with train, valid and test.csv.gz; expected one")
-    parts = (torch.from_numpy(_numbers(splits[0] / f"{s}.csv.gz", np.int64).ravel()) for s in SPLITS)
+    parts = (torch.from_numpy(read_table(splits[0] / f"{s}.csv.gz", np.int64, EXPECTED).ravel()) for s in SPLITS)
     if path.name in STANDARDISED:
         standardise(x)
     graph = Graphs(torch.from_numpy(x), torch.from_numpy(both_ways(edges.T, nodes)))
     classes = torch.from_numpy(np.nan_to_num(labels[:, 0], nan=-1).astype(np.int64))
     return NodeSet(path.name, graph, classes, *parts)
-
-
-def _numbers(path: Path, kind: Any) -> np.ndarray:
-    """All numbers of a table without header, (rows, columns)."""
-    try:
-        return np.loadtxt(path, dtype=kind, delimiter=",", ndmin=2)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: not readable as a table of numbers ({error})") from error

@@ -101,6 +101,16 @@ class LabelledGraphs:
 Part = LabelledNodes | LabelledGraphs
 
 
+def check_training_nodes(data: NodeSet, source: str) -> None:
+    """See that there is something to tell apart.
+
+    Raises:
+        UserError: all nodes of the training part have one class.
+    """
+    if len(data.labels[data.train].unique()) < 2:
+        raise UserError(f"{source}: all training nodes have one class; classification needs at least two")
+
+
 def labelled_parts(
     data: NodeSet | GraphSet | InductiveSet, task: Literal["nodes", "graphs"], seed: int, source: str
 ) -> tuple[Part, Part, Part]:
@@ -118,6 +128,7 @@ def labelled_parts(
             raise UserError(
                 f"{source}: its nodes have labels, and task is {task}; --recipe finetune_nodes is for these"
             )
+        check_training_nodes(data, source)
         return LabelledNodes(data, data.train), LabelledNodes(data, data.val), LabelledNodes(data, data.test)
     if task != "graphs":
         raise UserError(f"{source}: its graphs have labels, and task is {task}; --recipe finetune_graphs is for these")

@@ -13,6 +13,7 @@ from torch import Tensor
 from core.errors import UserError
 from mmgraph.data.plain_pickle import SparseRows, load_plain_pickle
 from mmgraph.data.sets import NodeSet
+from mmgraph.data.tables import read_table
 from mmgraph.graph import Graphs
 
 VALIDATION = 500  # nodes after those that train
@@ -57,11 +58,8 @@ def planetoid(path: str | Path, divide: bool = True) -> NodeSet:
 
 def _test_index(file: Path) -> NDArray[np.int64]:
     """The nodes of the test part, one a line, in the order of the rows of ``tx``."""
-    try:
-        found = np.loadtxt(file, dtype=np.int64, ndmin=1)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: not readable as one whole number a line ({error})") from error
-    if len(found) == 0 or len(np.unique(found)) < len(found) or found.min() < 0:
+    found = read_table(file, np.int64, "one whole number a line").ravel()
+    if len(np.unique(found)) < len(found) or found.min() < 0:
         raise UserError(f"{file}: expected different numbers of nodes, one a line")
     return found
 

@@ -18,14 +18,21 @@ from mmgraph.graph import Graphs
 
 
 def from_pyg(
-    data: Any, name: str = "data", seed: int = 0, train: float = 0.1, val: float = 0.1, split: int = 0
+    data: Any,
+    name: str = "data",
+    seed: int = 0,
+    train: float = 0.1,
+    val: float = 0.1,
+    split: int = 0,
+    parts: Sequence[Tensor] | None = None,
 ) -> NodeSet:
     """One ``torch_geometric`` Data as a graph whose nodes are learned from. Its tensors are shared, not copied.
 
     * ``x``: floats, or categories where it holds integers; one-hot degrees, at most 400, where there is none.
     * ``edge_attr``: categories where it holds integers. Other numbers there are not used; a warning says so.
     * ``edge_weight``: used by graph convolutions.
-    * ``y``: classes, -1 for none. Without it nodes can be learned from and not be scored.
+    * ``y``: classes, -1 for none. Without it nodes can be learned from and not be scored; so they can where it holds
+      anything else, such as numbers or several labels a node, of which a warning says that it is not used.
     * ``train_mask``, ``val_mask``, ``test_mask``: of masks of several splits one. Without masks the split is
       random.
 
@@ -35,16 +42,24 @@ def from_pyg(
         train: share of the nodes that train, where there are no masks.
         val: share that validates.
         split: column, where the masks hold several splits.
+        parts: nodes that train, that validate and that test, (N,) int64 each, in place of masks; those without a label
+            are left out. What ``get_idx_split`` of the Open Graph Benchmark gives are these.
 
     Raises:
-        UserError: several types of nodes, no ``edge_index``, or labels that are no classes.
+        UserError: several types of nodes, no ``edge_index``, or labels, masks or parts that do not fit the nodes.
     """
     (graph,) = _graphs([data], [name])
     labels = torch.full((len(graph.x),), -1)
     if getattr(data, "y", None) is not None:
-        labels = _classes(data.y, f"{name}: y", "a class a node")
+        found = _classes(data.y)
+        if found is None or (len(found) == 1 < len(labels)):  # one of the whole graph is none of its nodes
+            _warn_of_labels(name, data.y, "one class a node")
+        else:
+            labels = found
     if len(labels) != len(graph.x):
         raise UserError(f"{name}: {len(labels)} labels for {len(graph.x)} nodes; expected one a node")
+    if parts is not None:
+        return NodeSet(name, graph, labels, *_labelled_parts(parts, labels, name))
     masks = [getattr(data, f"{part}_mask", None) for part in PARTS]
     if all(mask is None for mask in masks):
         return NodeSet(name, graph, labels, *split_nodes(labels, seed, train, val))
@@ -64,7 +79,7 @@ def from_pyg_dataset(dataset: Any, name: str = "") -> GraphSet:
     """Many ``torch_geometric`` Data, such as a Dataset, as graphs with a class each.
 
     Features and edges are taken as in :func:`from_pyg`, degrees one-hot of one width for all. Without ``y`` graphs can be
-    learned from and not be scored.
+    learned from and not be scored; so they can where a ``y`` is anything else than one class, which a warning says.
 
     Raises:
         UserError: as :func:`from_pyg`, or some graphs with labels or features and others without.
@@ -78,13 +93,15 @@ def from_pyg_dataset(dataset: Any, name: str = "") -> GraphSet:
     labelled = [getattr(item, "y", None) is not None for item in items]
     if any(labelled) and not all(labelled):
         raise UserError(f"{names[labelled.index(False)]}: no y; expected one at every graph, or at none")
-    if not any(labelled):
-        return GraphSet(name, graphs, torch.full((len(items),), -1).numpy())
-    classes = [_classes(item.y, f"{at}: y", "one class a graph") for item, at in zip(items, names, strict=True)]
-    for at, found in zip(names, classes, strict=True):
-        if len(found) != 1:
-            raise UserError(f"{at}: y of {len(found)} values; expected one class a graph")
-    return GraphSet(name, graphs, torch.cat(classes).numpy())
+    labels = torch.full((len(items),), -1)
+    if any(labelled):
+        found = [_classes(item.y) for item in items]
+        other = next((at for at, y in enumerate(found) if y is None or len(y) != 1), None)
+        if other is not None:
+            _warn_of_labels(names[other], items[other].y, "one class a graph")
+        else:
+            labels = torch.cat([y for y in found if y is not None])
+    return GraphSet(name, graphs, labels.numpy())
 
 
 def _graphs(items: Sequence[Any], names: Sequence[str]) -> tuple[Graphs, ...]:
@@ -137,13 +154,39 @@ def _weight(item: Any) -> Tensor | None:
     return None if weight is None else weight.reshape(-1).float()
 
 
-def _classes(y: Any, name: str, expected: str) -> Tensor:
-    """(N,) int64 of whole numbers in a tensor of one value a row; others, and NaN, which means none, are -1."""
-    y = torch.as_tensor(y)
+def _classes(y: Any) -> Tensor | None:
+    """(N,) int64 of whole numbers in a tensor of one value a row; negative ones, and NaN, which means none, are -1.
+
+    None where it holds anything else.
+    """
+    try:
+        y = torch.as_tensor(y)
+    except (TypeError, ValueError, RuntimeError):
+        return None
     y = y.reshape(-1) if y.ndim == 0 or (y.ndim == 2 and y.shape[1] == 1) else y
-    if y.ndim != 1:
-        raise UserError(f"{name} of shape {tuple(y.shape)}; expected {expected}")
-    known = y.double().nan_to_num(-1)
-    if bool((known != known.round()).any()):
-        raise UserError(f"{name} has values such as {float(known[known != known.round()][0]):g}; expected {expected}")
-    return known.long().clamp(min=-1)
+    if y.ndim != 1 or y.is_complex():
+        return None
+    known = y.double().nan_to_num(-1, posinf=0.5, neginf=0.5)
+    return known.long().clamp(min=-1) if bool((known == known.round()).all()) else None
+
+
+def _warn_of_labels(name: str, y: Any, expected: str) -> None:
+    """Say that labels are not used; the warning is that of whoever called the function that calls this one."""
+    y = f"{y.dtype} {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
+    warnings.warn(f"{name}: y is not {expected} ({y}) and is not used; there are no labels", stacklevel=3)
+
+
+def _labelled_parts(parts: Sequence[Tensor], labels: Tensor, name: str) -> list[Tensor]:
+    """The nodes of every part that have a label."""
+    if len(parts) != len(PARTS):
+        raise UserError(f"{name}: {len(parts)} parts; expected nodes that train, that validate and that test")
+    found = []
+    for part, given in zip(PARTS, parts, strict=True):
+        nodes = torch.as_tensor(given)
+        if nodes.ndim != 1 or nodes.is_floating_point() or nodes.dtype == torch.bool:
+            raise UserError(f"{name}: {part} part {nodes.dtype} {tuple(nodes.shape)}; expected numbers of nodes (N,)")
+        if len(nodes) and not 0 <= int(nodes.min()) <= int(nodes.max()) < len(labels):
+            raise UserError(f"{name}: its {part} part has nodes that are not among the {len(labels)} of the graph")
+        nodes = nodes.long()
+        found.append(nodes[labels[nodes] >= 0])
+    return found

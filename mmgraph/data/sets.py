@@ -36,6 +36,7 @@ class NodeSet:
             raise UserError(
                 f"{self.name}: {len(self.labels)} labels for {len(self.graph.x)} nodes; expected one a node"
             )
+        check_classes(self.name, "node", self.labels, len(self.labels))
         if not self.labelled and not any(len(part) for part in (self.train, self.val, self.test)):
             return
         for part in ("train", "val", "test"):
@@ -46,7 +47,7 @@ class NodeSet:
             if not inside or int(self.labels[nodes].min()) < 0:
                 raise UserError(f"{self.name}: its {part} part has nodes without a label, or that are not in the graph")
         if len(self.labels[self.labels >= 0].unique()) < 2:
-            raise UserError(f"{self.name}: all nodes have one class; a probe needs at least two")
+            raise UserError(f"{self.name}: all nodes have one class; classification needs at least two")
         every = torch.cat([self.train, self.val, self.test])
         if len(every.unique()) < len(every):
             raise UserError(f"{self.name}: nodes that are in two of train, val and test, or twice in one")
@@ -94,6 +95,8 @@ class GraphSet:
             raise UserError(
                 f"{self.name}: {len(self.labels)} labels for {len(self.graphs)} graphs; expected one a graph"
             )
+        if np.issubdtype(self.labels.dtype, np.integer):
+            check_classes(self.name, "graph", torch.from_numpy(self.labels), len(self.graphs))
 
     def __len__(self) -> int:
         return len(self.graphs)
@@ -103,6 +106,25 @@ class GraphSet:
 
     def collate(self, samples: Sequence[Graphs]) -> Graphs:
         return join(samples)
+
+
+def check_classes(name: str, kind: str, labels: Tensor, most: int) -> None:
+    """See that classes (N,) are numbers that can be counted to: some stray large one would make as many outputs.
+
+    Args:
+        name: the data.
+        kind: what has a class: node, graph.
+        most: classes that there can be.
+
+    Raises:
+        UserError: a class that is not below ``most``.
+    """
+    if len(labels) and int(labels.max()) >= most:
+        at = int(labels.argmax())
+        raise UserError(
+            f"{name}: {kind} {at} has class {int(labels[at])}; expected classes from 0 on, "
+            f"and no more of them than the {most} {kind}s"
+        )
 
 
 def check_graph(name: str, graph: Graphs, edges: bool = True) -> None:

@@ -16,14 +16,16 @@ from mmgraph.data.ppi import ppi
 from mmgraph.data.pyg_classes import pyg
 from mmgraph.data.reddit import reddit
 from mmgraph.data.sets import GraphSet, NodeSet
-from mmgraph.data.tu import tu
+from mmgraph.data.tu import tu, tu_attributes, tu_degrees
 from mmgraph.data.tu_categories import tu_categories
 
 LAYOUTS: dict[str, tuple[Callable[[str], NodeSet | GraphSet | InductiveSet], str]] = {
     "digits": (lambda path: digits(), "scikit-learn's handwritten digits as a graph of neighbours; needs no path"),
     "planetoid": (planetoid, "raw Planetoid files, features divided by their sum: planetoid:FOLDER/cora"),
     "planetoid_raw": (lambda path: planetoid(path, divide=False), "the same, features as they are"),
-    "tu": (tu, "raw TUDataset files: tu:FOLDER/MUTAG"),
+    "tu": (tu, "raw TUDataset files, labels of nodes, or degrees where there are none: tu:FOLDER/MUTAG"),
+    "tu_degrees": (tu_degrees, "the same files with degrees as features"),
+    "tu_attributes": (tu_attributes, "the same files with the attributes of nodes, numbers, as features"),
     "tu_categories": (tu_categories, "the same files with labels of nodes and edges as categories, for attr_masking"),
     "arrays": (node_arrays, "one .npz of an Amazon or Coauthor graph"),
     "ogb": (ogb, "raw files of a node set of the Open Graph Benchmark: ogb:FOLDER/ogbn_arxiv"),

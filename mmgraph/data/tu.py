@@ -2,62 +2,64 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
+import torch
+from torch import Tensor
 
 from core.errors import UserError
+from mmgraph.categories import count_categories, one_hot
 from mmgraph.data.degrees import one_hot_degrees
-from mmgraph.data.needs import torch_geometric
 from mmgraph.data.sets import GraphSet
+from mmgraph.data.tu_files import TUFiles, read_tu
 from mmgraph.graph import Graphs
 
 
 def tu(path: str | Path) -> GraphSet:
     """A set of small graphs; features are one-hot node labels, or one-hot degrees (at most 400) where there are none.
 
+    Attributes of nodes are not looked at, as in the papers; :func:`tu_attributes` takes them. Edges are sorted by source and
+    target; self-loops and repeated edges are left out.
+
     Args:
         path: the folder NAME of the ``NAME_*.txt`` files, or the one above its ``raw``.
 
     Raises:
-        UserError: files that are missing or not readable.
+        UserError: files that are missing, not readable or do not fit together.
 
     Source: Morris et al., "TUDataset"; features as in GraphMAE's official code.
     """
-    path = Path(path)
-    folder = tu_folder(path)
-    read = torch_geometric("io").read_tu_data
-    try:
-        data, slices, sizes = read(str(folder), path.name)
-    except Exception as error:  # a text file can be wrong in every way
-        raise UserError(f"{folder}: cannot be read ({type(error).__name__}: {error})") from error
-    if "y" not in slices:
-        raise UserError(f"{folder}: no {path.name}_graph_labels.txt; expected a class for every graph")
-    if data.y.is_floating_point():
-        raise UserError(f"{folder}: its graphs have numbers to predict; expected a class for every graph")
-    indicator = np.loadtxt(folder / f"{path.name}_graph_indicator.txt", dtype=np.int64)
-    nodes = np.bincount(indicator - 1, minlength=len(slices["y"]) - 1)
-    starts = slices["edge_index"].tolist()
-    edges = [data.edge_index[:, a:b] for a, b in pairwise(starts)]
-    if sizes["num_node_labels"]:
-        labels = data.x[:, sizes["num_node_attributes"] :].float()
-        if len(labels) != len(indicator):
-            raise UserError(f"{folder}: {len(labels)} labels of nodes for {len(indicator)} nodes")
-        features = list(labels.split(nodes.tolist()))
-    else:
-        features = one_hot_degrees(edges, nodes.tolist())
-    graphs = tuple(Graphs(x, e) for x, e in zip(features, edges, strict=True))
-    return GraphSet(path.name, graphs, data.y.numpy())
+    files = read_tu(path)
+    found = files.node_labels()
+    if found is None:
+        return _with(files, one_hot_degrees(files.edges, files.sizes))
+    labels = torch.from_numpy(found)
+    return _with(files, files.of_nodes(one_hot(labels, count_categories(labels))))
 
 
-def tu_folder(path: Path) -> Path:
-    """The folder of the raw files: the path itself, or ``raw`` in it.
+def tu_degrees(path: str | Path) -> GraphSet:
+    """As :func:`tu`, with one-hot degrees (at most 400) whatever else there is."""
+    files = read_tu(path)
+    return _with(files, one_hot_degrees(files.edges, files.sizes))
+
+
+def tu_attributes(path: str | Path) -> GraphSet:
+    """As :func:`tu`; features are the numbers of NAME_node_attributes.txt as they are, without labels of nodes.
 
     Raises:
-        UserError: no NAME_A.txt in either.
+        UserError: as :func:`tu`, or there is no such file, or it has numbers that are not finite.
     """
-    folder = next((p for p in (path, path / "raw") if (p / f"{path.name}_A.txt").is_file()), None)
-    if folder is None:
-        raise UserError(f"{path}: no {path.name}_A.txt in it; expected the raw files of a TUDataset")
-    return folder
+    files = read_tu(path)
+    attributes = files.node_attributes()
+    if attributes is None:
+        raise UserError(
+            f"{files.file('node_attributes')}: not there, so that nodes have no attributes; "
+            "tu: takes their labels or degrees"
+        )
+    return _with(files, files.of_nodes(torch.from_numpy(attributes)))
+
+
+def _with(files: TUFiles, features: Iterable[Tensor]) -> GraphSet:
+    graphs = tuple(Graphs(x, edges) for x, edges in zip(features, files.edges, strict=True))
+    return GraphSet(files.name, graphs, files.classes)

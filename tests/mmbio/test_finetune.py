@@ -14,13 +14,20 @@ from tiny_mmbio import OPTIONS, command
 
 from core.errors import UserError
 from core.random import generator
-from mmbio.config import ESM1bConfig, SequenceFinetuneRecipe, SequencePredictorConfig, SmilesBertConfig
+from mmbio.config import (
+    ESM1bConfig,
+    MolFormerConfig,
+    SequenceFinetuneRecipe,
+    SequencePredictorConfig,
+    SmilesBertConfig,
+)
 from mmbio.data.labelled import LabelledTexts
 from mmbio.data.sets import LabelledSequences
 from mmbio.data.sources import load
 from mmbio.finetune import new_predictor, standardise, supervised_loss
 from mmbio.models import load_model, new_model
 from mmbio.models.esm1b import ESM1b
+from mmbio.models.molformer import MolFormer
 from mmbio.models.predictor import SequencePredictor
 from mmbio.models.smiles_bert import SmilesBert
 from mmbio.molecules.chemistry import canonical, randomise
@@ -130,6 +137,33 @@ def test_predictions_do_not_depend_on_the_batch(task: str) -> None:
     for text, found in zip(texts, together, strict=True):
         np.testing.assert_allclose(found, predict(model, [text])[0], atol=1e-6)
         np.testing.assert_allclose(found.sum(-1), 1, rtol=1e-5)
+
+
+def test_answers_are_ranked_by_outputs_and_not_by_rounded_chances() -> None:
+    """float32 makes 1 of the chances of outputs above 17, which then tie."""
+    model = predictor("binary", 64)
+    texts = ("MKVLA", "GG", "AAW", "KKV", "LV", "SSS")
+    with torch.no_grad():
+        model.head[-1].bias.add_(40)  # type: ignore[index,operator,union-attr]
+        outputs = np.array([float(model(model.reader.join([model.reader.read(text)]))[0, 0]) for text in texts])
+    assert {float(chances[0]) for chances in predict(model, texts)} == {1.0}
+    labels = np.full((6, 3), np.nan)
+    labels[outputs.argsort(), 0] = [0, 0, 0, 1, 1, 1]
+    parts = (np.arange(4), np.array([4]), np.array([5]))
+    data = LabelledSequences("some", "protein", texts, "binary", labels, *parts, ("a", "b", "c"))
+    assert score_part(model, data, np.arange(6))["roc_auc"] == 1
+
+
+def test_dropout_of_the_encoder_is_that_of_embeddings_too(tmp_path: Path) -> None:
+    tokens = ("<bos>", "<eos>", "<pad>", "<mask>", "<unk>", "C", "O")
+    config = MolFormerConfig(dim=8, depth=1, heads=2, hidden=8, features=4, tokens=tokens, embedding_dropout=0.2)
+    MolFormer(config).save_pretrained(tmp_path / "saved")
+    parts = (np.array([0]), np.array([1]), np.array([2]))
+    data = LabelledSequences("some", "molecule", ("CO", "C", "OCO"), "classes", np.arange(3), *parts, ("a", "b", "c"))
+    encoder = new_predictor(
+        tmp_path / "saved", SequenceFinetuneRecipe(encoder_dropout=0.05), data, False
+    ).encoder.encoder
+    assert (encoder.dropout, encoder.blocks[0].dropout) == (0.05, 0.05)
 
 
 @pytest.mark.parametrize("task", ["classes", "residues"])

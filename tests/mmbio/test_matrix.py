@@ -107,7 +107,7 @@ EMBEDDED = {
     "antibodies": PROTEINS,
     "classes": PROTEINS,
     "smiles": MOLECULES,
-    "alignments": set(),
+    "alignments": ALIGNMENTS,
 }
 
 

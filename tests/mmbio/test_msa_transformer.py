@@ -24,6 +24,7 @@ from mmbio.alignments import Alignments, join_alignments
 from mmbio.config import CellMaskConfig, MSADataConfig, MSATransformerConfig, MSATransformerRecipe
 from mmbio.data.msa import MSAData
 from mmbio.data.sources import load
+from mmbio.layers.axial import ColumnAttention
 from mmbio.models import load_model, new_model
 from mmbio.models.msa_official import from_official
 from mmbio.models.msa_transformer import MSATransformer
@@ -212,6 +213,15 @@ def test_dropout_is_only_in_training() -> None:
     assert not torch.equal(model.encode(batch), model.encode(batch))
     model.eval()
     assert torch.equal(model.encode(batch), model.encode(batch))
+
+
+def test_a_single_row_loses_no_values_to_dropout() -> None:
+    """Its only weight is 1; fair-esm takes the values as they are."""
+    attention = ColumnAttention(8, 2, dropout=0.9).train()
+    values = torch.randn(1, 5, 2, 4, generator=generator(0))
+    torch.testing.assert_close(attention.mix(values, values, values), values)
+    two = torch.randn(2, 5, 2, 4, generator=generator(1))
+    assert not torch.equal(attention.mix(two, two, two), attention.mix(two, two, two))
 
 
 @pytest.mark.parametrize("alphabet", ["esm", "af2"])

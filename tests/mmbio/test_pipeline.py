@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import subprocess
 import sys
@@ -59,6 +60,16 @@ def test_residues_a_second_are_tokens_over_time(pretrained: Path) -> None:
     rows = [row for row in metrics(pretrained) if "loss" in row]
     means = [row["residues_per_second"] / row["samples_per_second"] for row in rows]
     assert all(12 <= mean <= 42 for mean in means)
+
+
+def test_the_terminal_says_residues_a_second(recipe: Path, tmp_path: Path) -> None:
+    said = command("pretrain", recipe, "--out", tmp_path / "run")
+    assert said.status == 0, said.err
+    samples, residues = re.search(r"([\d.]+) samples/s, ([\d,]+) residues/s;", said.out).groups()  # type: ignore[union-attr]
+    assert 12 <= float(residues.replace(",", "")) / float(samples) <= 42
+    again = command("pretrain", recipe, "--out", tmp_path / "run", "--resume")
+    assert "finished" in again.out
+    assert "residues/s" not in again.out
 
 
 def test_resuming_is_bit_identical(tmp_path: Path, recipe: Path) -> None:

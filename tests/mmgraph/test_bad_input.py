@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +63,8 @@ BAD_GRAPHS = {
     "labels of another length": ({"y": np.arange(NODES - 3) % 2}, f"{NODES - 3} labels for {NODES} nodes"),
     "labels that are fractions": ({"y": np.linspace(0, 1, NODES)}, "integers"),
     "one class": ({"y": np.zeros(NODES, int)}, "all nodes have one class"),
+    "a stray class": ({"y": np.where(np.arange(NODES) == 5, 10**12, np.arange(NODES) % 2)},
+                      f"node 5 has class 1000000000000; expected classes from 0 on, and no more of them than the {NODES} nodes"),
 }  # fmt: skip
 
 
@@ -80,6 +84,55 @@ def test_a_graph_without_labels_is_trained_on_and_not_scored(recipe: Path, tmp_p
     assert command("embed", tmp_path / "run", "--out", tmp_path / "x.npz").status == 0
     assert "its nodes have no labels" in refused("probe", tmp_path / "run", names="bare")
     refused_run(tmp_path / "ft", "finetune", tmp_path / "run", "--recipe", "finetune_nodes", names="bare")
+
+
+def test_training_nodes_of_one_class(pretrained: Path, task: Path, recipe: Path, tmp_path: Path) -> None:
+    """The other parts have two: nothing can be learned, by a probe or by fine-tuning, in the same words."""
+    folder = tmp_path / "ONE"
+    folder.mkdir()
+    arrays = {
+        "x": np.ones((NODES, WIDTH), np.float32),
+        "edge_index": np.stack([np.arange(NODES - 1), np.arange(1, NODES)]),
+    }
+    arrays |= {
+        "labels": np.arange(NODES) % 2,
+        "train": np.arange(0, 40, 2),
+        "val": np.arange(40, 60),
+        "test": np.arange(60, 80),
+    }
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    said = "ONE: all training nodes have one class; classification needs at least two"
+    refused("probe", pretrained, "--data", f"npy:{folder}", names=said)
+    refused_run(tmp_path / "ft", "finetune", pretrained, "--recipe", task, "--data", f"npy:{folder}", names=said)
+
+
+def apart(*words: object) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own: what is said there is said to the user, pytest takes warnings away."""
+    code = f"import sys; from mmgraph.cli import main; sys.argv[1:] = {[str(word) for word in words]!r}; main()"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_warnings_of_numpy_do_not_go_before_the_error(recipe: Path, tmp_path: Path) -> None:
+    source = write_graphs(tmp_path / "RINGS")
+    (tmp_path / "RINGS/RINGS_graph_labels.txt").write_text("")
+    file = tmp_path / "RINGS/RINGS_graph_labels.txt"
+    said = apart("pretrain", recipe, "--data", source, "--out", tmp_path / "run")
+    assert (said.returncode, said.stdout) == (2, "")
+    assert said.stderr == f"error: {file}: empty; expected whole numbers with commas between them\n"
+
+
+def test_numbers_to_predict_are_one_line_of_warning(tmp_path: Path) -> None:
+    """Pretraining needs no labels; what is probed does."""
+    source = write_graphs(tmp_path / "RINGS", 16)
+    made = write_recipe(tmp_path / "r.yaml", ON_GRAPHS, data=source, train={"epochs": 1})
+    numbers = tmp_path / "RINGS/RINGS_graph_attributes.txt"
+    (tmp_path / "RINGS/RINGS_graph_labels.txt").rename(numbers)
+    said = apart("pretrain", made, "--out", tmp_path / "run")
+    assert said.returncode == 0, said.stderr
+    assert said.stderr == f"warning: {numbers}: graphs have numbers, no classes; they are taken without labels\n"
+    with pytest.warns(UserWarning, match="no classes"):
+        refused("probe", tmp_path / "run", names="not all of its graphs have labels")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"no array"])

@@ -17,6 +17,7 @@ from core.cli.app import run
 from core.errors import UserError
 from mmgraph.cli import ABOUT, COMMANDS
 from mmgraph.config import NodeProbeConfig
+from mmgraph.data.inductive import InductivePart, InductiveSet
 from mmgraph.data.pyg import from_pyg, from_pyg_dataset
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.sources import load
@@ -126,6 +127,7 @@ def _rewrite(folder: Path, name: str, content: object) -> None:
         ("graph", [0, 1], "ind.tiny.graph: expected the neighbours of every node"),
         ("test.index", b"4\n4\n", "ind.tiny.test.index: expected different numbers"),
         ("test.index", b"a\n", "ind.tiny.test.index: not readable"),
+        ("test.index", b"", "ind.tiny.test.index: empty; expected one whole number a line"),
     ],
 )  # fmt: skip
 def test_bad_planetoid_files(tmp_path: Path, name: str, content: object, said: str) -> None:
@@ -188,6 +190,7 @@ PART = torch.tensor([0, 1])
         (X * torch.nan, EDGES, LABELS, "NaN or infinite features at 4 of 4"),
         (X, EDGES, LABELS[:3], "3 labels for 4 nodes"),
         (X, EDGES, LABELS * 0, "one class"),
+        (X, EDGES, LABELS * 10**12, "mine: node 1 has class 1000000000000; .*no more of them than the 4 nodes"),
     ],
 )
 def test_bad_graphs(x: torch.Tensor, edges: torch.Tensor, labels: torch.Tensor, said: str) -> None:
@@ -232,8 +235,8 @@ def test_data_of_torch_geometric() -> None:
     assert from_pyg(one).graph.x.dtype == torch.float32
     many = from_pyg_dataset([data(x=X, edge_index=EDGES, y=torch.tensor([i])) for i in (1, 0)])
     assert many.labels.tolist() == [1, 0]
-    with pytest.raises(UserError, match=r"graph 0: y of 4 values; expected one class a graph"):
-        from_pyg_dataset([one], "mine")
+    with pytest.warns(UserWarning, match=r"mine, graph 0: y is not one class a graph"):
+        assert from_pyg_dataset([one], "mine").labels.tolist() == [-1]
 
 
 def test_pooling(square: Graphs) -> None:
@@ -304,6 +307,15 @@ def test_parts_are_checked(train: list[int], said: str) -> None:
     parts = (torch.tensor(train), torch.tensor([2]), torch.tensor([3]))
     with pytest.raises(UserError, match=said):
         NodeSet("mine", Graphs(X, EDGES), LABELS, *parts)
+
+
+def test_stray_classes_are_not_counted_to() -> None:
+    graph = Graphs(X, EDGES)
+    with pytest.raises(UserError, match=r"mine: graph 1 has class 1000000000000; .*no more of them than the 2 graphs"):
+        GraphSet("mine", (graph, graph), np.array([0, 10**12]))
+    part, bad = (InductivePart((graph,), (labels,)) for labels in (LABELS, LABELS * 12))
+    with pytest.raises(UserError, match=r"mine, test graph 0: node 1 has class 12; .*than the 12 nodes"):
+        InductiveSet("mine", part, part, bad)
 
 
 def test_graphs_of_a_set_are_alike() -> None:

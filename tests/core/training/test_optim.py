@@ -55,6 +55,14 @@ def test_decay_of_one_step_is_exact() -> None:
         assert torch.allclose(p, before[name] * factor, rtol=1e-6), name
 
 
+def test_eps_is_that_of_the_settings() -> None:
+    for algorithm in ("adam", "adamw"):
+        optimizer = new_optimizer(Tiny(TinyConfig()), OptimConfig(algorithm=algorithm, eps=1e-6))  # type: ignore[arg-type]
+        assert {group["eps"] for group in optimizer.param_groups} == {1e-6}
+    with pytest.raises(ValueError, match="eps 0"):
+        OptimConfig(eps=0)
+
+
 def test_everything_decays_where_asked() -> None:
     model = Tiny(TinyConfig())
     decayed, kept = new_optimizer(model, OptimConfig(weight_decay=0.3, decay="all")).param_groups

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from argparse import Namespace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -74,7 +75,7 @@ def regression(model: Any) -> dict[str, Any]:
 
 
 def hugging_face_names(model: Any) -> dict[str, Tensor]:
-    """The state dict by the names of EsmForMaskedLM."""
+    """The state dict by the names of EsmForMaskedLM, of ESM-2 with the table of positions that files of the hub have unread."""
     layer = {
         "self_attn.q_proj": "attention.self.query",
         "self_attn.k_proj": "attention.self.key",
@@ -105,7 +106,17 @@ def hugging_face_names(model: Any) -> dict[str, Tensor]:
             found["lm_head.decoder.weight" if entry == "weight" else "lm_head.bias"] = tensor
         else:
             found[f"{around[module]}.{entry}"] = tensor
+    if any("rotary" in name for name in found):
+        draws = torch.Generator().manual_seed(2)
+        width = found["esm.embeddings.word_embeddings.weight"].shape[1]
+        found["esm.embeddings.position_embeddings.weight"] = 0.02 * torch.randn(40, width, generator=draws)
     return found
+
+
+def write_settings(folder: Path, heads: int, positions: str, **more: Any) -> None:
+    """The ``config.json`` beside weights of Hugging Face."""
+    said = {"model_type": "esm", "num_attention_heads": heads, "position_embedding_type": positions, **more}
+    (folder / "config.json").write_text(json.dumps(said))
 
 
 def saved(content: Any, path: Path) -> Path:

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from esm_oracle import Peer, both, esm1b, esm2, far, hugging_face_names, regression, saved, unpadded
-from safetensors.torch import save_file
+from esm_oracle import Peer, both, esm1b, esm2, far, regression, saved, unpadded
 from tiny_mmbio import command
 
 from core.errors import UserError
@@ -67,17 +66,6 @@ def test_the_way_back_gives_every_official_weight(peer: Peer) -> None:
     again = from_official(back, model)
     assert all(torch.equal(tensor, again[name]) for name, tensor in model.state_dict().items())
     assert again.keys() == model.state_dict().keys()
-
-
-@torch.no_grad()
-def test_the_layout_of_hugging_face(peer: Peer, tmp_path: Path) -> None:
-    state = {name: tensor.clone() for name, tensor in hugging_face_names(peer.model).items()}
-    save_file(state, tmp_path / "model.safetensors")
-    said = command("convert", tmp_path / "model.safetensors", "--out", tmp_path / "ours")
-    assert said.status == 0, said.err
-    ours, (tokens, batch) = load_model(tmp_path / "ours"), both(peer)
-    assert far(ours.logits(batch), unpadded(peer.model(tokens)["logits"], batch)) < 1e-4
-    assert ContactHead.load(tmp_path / "ours").regression.in_features == ours.config.depth * ours.config.heads
 
 
 def test_the_mask_tokens_embedding_of_esm1b_becomes_zero() -> None:

@@ -17,7 +17,7 @@ from mmbio.config import MolFormerConfig
 from mmbio.layers.linear_attention import EPS, linear_attention, random_directions
 from mmbio.models import load_model
 from mmbio.models.molformer import MolFormer, MolFormerMask
-from mmbio.models.molformer_official import OMEGA, from_official, read_vocabulary, renamed
+from mmbio.models.molformer_official import OMEGA, from_official, renamed
 from mmbio.molecules.vocabulary import SPECIAL
 from mmbio.sequences import Sequences, join
 
@@ -93,12 +93,10 @@ def test_official_files(shared: Path, tmp_path: Path) -> None:
         renamed({**weights, "blocks.extra.weight": torch.zeros(1)})
     with pytest.raises(UserError, match="needs queries, keys and values"):
         renamed({n: w for n, w in weights.items() if "layers.1.attention.key_projection.bias" not in n})
-    with pytest.raises(UserError, match=r"50, 48.*the model has \(49, 48\)"):
+    with pytest.raises(UserError, match=r"embeddings of 50 tokens; the vocabulary has 49"):
         from_official(weights, (*TOKENS[:48], "<unk>"), heads=4)
     with pytest.raises(UserError, match="not of such a model"):
         from_official({}, TOKENS, heads=4)
-    (tmp_path / "bert_vocab.txt").write_text("\n".join(TOKENS) + "\n")
-    assert read_vocabulary(tmp_path / "bert_vocab.txt") == TOKENS
 
 
 def smiles(model: MolFormer, *texts: str) -> Sequences:
@@ -162,6 +160,12 @@ def test_exact_attention_draws_no_features() -> None:
     assert mask.omega is None
     assert model(batch, mask).loss.isfinite()
     assert not list(model.buffers())
+
+
+def test_weights_of_exact_attention_are_under_dropout() -> None:
+    config = dataclasses.replace(TINY, attention="exact", tokens=TOKENS, dropout=0.25, embedding_dropout=0.5)
+    model = MolFormer(config)
+    assert {block.attn.dropout for block in model.encoder.blocks} == {0.25}  # type: ignore[union-attr]
 
 
 def test_saved_with_its_features_and_tokens(tmp_path: Path) -> None:

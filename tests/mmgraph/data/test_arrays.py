@@ -47,6 +47,15 @@ def test_both_forms(tmp_path: Path, form: str) -> None:
     assert (len(data.train), len(data.val), len(data.test)) == (8, 8, 64)
 
 
+def test_other_files(tmp_path: Path) -> None:
+    np.save(tmp_path / "one.npz.npy", LABELS)
+    (tmp_path / "text.npz").write_text("x, y")
+    for name in ("one.npz.npy", "text.npz"):
+        with pytest.raises(UserError, match=rf"{name}: not readable as an \.npz of plain arrays") as said:
+            load(f"arrays:{tmp_path / name}")
+        assert "allow_pickle" not in str(said.value)
+
+
 def test_objects_are_not_read(tmp_path: Path) -> None:
     np.savez(tmp_path / "evil.npz", labels=np.array([print], dtype=object))
     with pytest.raises(UserError, match=r"evil\.npz"):
@@ -62,3 +71,18 @@ def test_an_index_outside_the_matrix(tmp_path: Path, wrong: int) -> None:
     np.savez(tmp_path / "bad.npz", **x, edge=np.array([[0, 1], [1, 2]]), y=LABELS)
     with pytest.raises(UserError, match=r"bad\.npz: not a sparse matrix"):
         load(f"arrays:{tmp_path / 'bad.npz'}")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "missing"),
+    [
+        ({**parts("x", sparse.csr_matrix(X)), "y": LABELS}, "'edge'"),
+        ({**parts("attr", sparse.csr_matrix(X)), "labels": LABELS}, "'adj_indptr'"),
+    ],
+)
+def test_no_edges(tmp_path: Path, arrays: dict[str, np.ndarray], missing: str) -> None:
+    np.savez(tmp_path / "bare.npz", **arrays)
+    with pytest.raises(
+        UserError, match=rf"bare\.npz: no array {missing}; expected edge, .* or adj_\*, attr_\*, labels"
+    ):
+        load(f"arrays:{tmp_path / 'bare.npz'}")

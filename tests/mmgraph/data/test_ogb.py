@@ -62,7 +62,10 @@ def test_nodes_without_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "rows", "said"),
     [
-        ("raw/edge", None, r"edge\.csv\.gz: not readable"),
+        ("raw/edge", None, r"edge\.csv\.gz: not there"),
+        ("raw/node-feat", None, r"node-feat\.csv\.gz: not there; expected a set with features of nodes"),
+        ("raw/edge", [], r"edge\.csv\.gz: empty; expected a table of numbers"),
+        ("split/time/valid", [], r"valid\.csv\.gz: empty"),
         ("raw/edge", [(0, 8)], "nodes from 0 to 7"),
         ("raw/edge", ["one,two"], r"edge\.csv\.gz: not readable"),
         ("raw/node-feat", [*X[:7]], "7 rows for 8 nodes"),
@@ -71,10 +74,20 @@ def test_nodes_without_labels(tmp_path: Path) -> None:
         ("split/time/test", [8], "not in the graph"),
     ],
 )
-def test_bad_files(tmp_path: Path, file: str, rows: list | None, said: str) -> None:
+def test_bad_files(tmp_path: Path, file: str, rows: list | None, said: str, recwarn: pytest.WarningsRecorder) -> None:
     folder = write(tmp_path)
     (folder / f"{file}.csv.gz").unlink()
     if rows is not None:
         table(folder / f"{file}.csv.gz", rows)
     with pytest.raises(UserError, match=said):
         ogb(folder)
+    assert not recwarn.list
+
+
+def test_damaged_files(tmp_path: Path) -> None:
+    file = write(tmp_path) / "raw/edge.csv.gz"
+    whole = bytearray(file.read_bytes())
+    for content in (bytes(whole[:-12]), b"no archive", bytes(whole[:12]) + b"\xff" * 20 + bytes(whole[32:])):
+        file.write_bytes(content)
+        with pytest.raises(UserError, match=r"edge\.csv\.gz: not readable as a table of numbers"):
+            ogb(tmp_path / "ogbn_arxiv")

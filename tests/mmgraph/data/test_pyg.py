@@ -116,8 +116,6 @@ def hetero() -> HeteroData:
     [
         (Data(x=torch.ones(6, 1)), "no edge_index"),
         (hetero(), "several types"),
-        (Data(x=torch.ones(6, 1), edge_index=EDGES, y=torch.ones(6, 3)), r"y of shape \(6, 3\)"),
-        (Data(x=torch.ones(6, 1), edge_index=EDGES, y=torch.full((6,), 0.5)), r"values such as 0\.5"),
         (Data(x=torch.ones(6, 1), edge_index=EDGES, y=LABELS[:5]), "5 labels for 6 nodes"),
         (Data(x=torch.ones(6, 1), edge_index=EDGES, y=LABELS, train_mask=LABELS == 0), "no val_mask"),
         (Data(x=torch.ones(6, 1).to_sparse(), edge_index=EDGES), "dense"),
@@ -126,6 +124,60 @@ def hetero() -> HeteroData:
 def test_bad_data(data: Data, said: str) -> None:
     with pytest.raises(UserError, match=said):
         from_pyg(data, "mine")
+
+
+@pytest.mark.parametrize(
+    "y",
+    [torch.ones(6, 3), torch.full((6,), 0.5), torch.full((6,), torch.inf), torch.rand(1, 19), torch.tensor([1]), ["a"]],
+)
+def test_labels_that_are_no_classes_of_nodes(y: object) -> None:
+    """Several a node, numbers to predict, those of the graph: nodes are learned from without labels."""
+    with pytest.warns(UserWarning, match="mine: y is not one class a node .* there are no labels") as said:
+        data = from_pyg(Data(x=torch.ones(6, 1), edge_index=EDGES, y=y, **masks([0], [1], [2])), "mine")
+    assert (len(said), said[0].filename) == (1, __file__)
+    assert not data.labelled
+    with pytest.raises(UserError, match="its nodes have no labels"):
+        probe_nodes(torch.ones(6, 2), data, NodeProbeConfig(), 0)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [torch.rand(1, 19), torch.rand(1, 19)],  # QM9
+        [torch.tensor([0.7]), torch.tensor([1.0])],  # ZINC
+        [torch.tensor([[0, torch.nan]]), torch.tensor([[1.0, 0.0]])],  # Tox21
+        [torch.arange(3), torch.arange(3)],  # PATTERN
+        [torch.tensor([1]), "a name"],
+    ],
+)
+def test_labels_that_are_no_classes_of_graphs(labels: list) -> None:
+    items = [Data(x=torch.rand(3, 2), edge_index=EDGES[:, :2], y=y) for y in labels]
+    with pytest.warns(UserWarning, match=r"mine, graph \d: y is not one class a graph .* there are no labels") as said:
+        data = from_pyg_dataset(items, "mine")
+    assert (len(said), said[0].filename) == (1, __file__)
+    assert data.labels.tolist() == [-1, -1]
+    with pytest.raises(UserError, match="not all of its graphs have labels"):
+        probe_graphs(np.zeros((2, 3)), data)
+
+
+def test_a_split_beside_the_data() -> None:
+    """As `get_idx_split` of the Open Graph Benchmark gives it; it goes before masks, and nodes without label are left out."""
+    labels = torch.tensor([[0.0], [1.0], [torch.nan], [0.0], [1.0], [0.0]])
+    graph = Data(x=torch.ones(6, 1), edge_index=EDGES, y=labels, **masks([0], [1], [2]))
+    data = from_pyg(graph, parts=(torch.tensor([4, 0, 2]), torch.tensor([1]), torch.tensor([3, 5])))
+    assert [part.tolist() for part in (data.train, data.val, data.test)] == [[4, 0], [1], [3, 5]]
+    good = torch.tensor([0, 1])
+    for wrong, said in (
+        ((good, good), "mine: 2 parts; expected nodes that train"),
+        ((good, torch.tensor([6]), good), "mine: its val part has nodes that are not among the 6"),
+        (
+            (good, good, torch.ones(6, dtype=torch.bool)),
+            r"mine: test part torch.bool \(6,\); expected numbers of nodes",
+        ),
+        ((good, good, torch.tensor([3])), "in two of train, val and test"),
+    ):
+        with pytest.raises(UserError, match=said):
+            from_pyg(graph, "mine", parts=wrong)
 
 
 def test_many_graphs() -> None:
@@ -140,7 +192,6 @@ def test_many_graphs() -> None:
     for wrong, said in (
         ([items[0], Data(x=torch.rand(2, 2), edge_index=EDGES[:, :2])], "mine, graph 1: no y"),
         ([items[0], Data(edge_index=EDGES[:, :2], num_nodes=2, y=torch.tensor([0]))], "mine, graph 1: no x"),
-        ([Data(x=torch.rand(3, 2), edge_index=EDGES[:, :2], y=torch.arange(3))], "y of 3 values"),
         ([], "no graphs"),
     ):
         with pytest.raises(UserError, match=said):
@@ -174,6 +225,43 @@ def test_nothing_is_downloaded(tmp_path: Path) -> None:
         load(f"pyg:PPI:{tmp_path}")
     with pytest.raises(UserError, match=r"ind\.cora\.x: not there"):
         load(f"pyg:Planetoid:{tmp_path / 'Cora'}")
+    with pytest.raises(UserError, match=r"amazon_electronics_photo\.npz: not there"):
+        load(f"pyg:Amazon:{tmp_path / 'nowhere/Photo'}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_said_or_left_of_files_that_are_damaged(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # under which torch_geometric is silent
+    folder = tmp_path / "MUTAG"
+    shutil.copytree(shared / "data/graphs/tu/MUTAG", folder / "raw")
+    indicator = folder / "raw/MUTAG_graph_indicator.txt"
+    whole = indicator.read_text()
+    indicator.write_text("")
+    with pytest.raises(UserError, match="TUDataset cannot read its files"):
+        load(f"pyg:TUDataset:{folder}")
+    assert [path.name for path in folder.iterdir()] == ["raw"]
+    indicator.write_text(whole)
+    assert len(load(f"pyg:TUDataset:{folder}").graphs) == 188  # type: ignore[union-attr]
+    assert (folder / "processed").is_dir()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_warnings_of_a_class_are_shown_where_it_can_be_read(
+    shared: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    shutil.copytree(shared / "data/graphs/tu/MUTAG", tmp_path / "MUTAG/raw")
+    load(f"pyg:TUDataset:{tmp_path / 'MUTAG'}")
+    before = len(recwarn.list)
+    torch.save("another", tmp_path / "MUTAG/processed/pre_transform.pt")
+    load(f"pyg:TUDataset:{tmp_path / 'MUTAG'}")
+    assert any("pre_transform" in str(warning.message) for warning in recwarn.list[before:])
+    (tmp_path / "MUTAG/processed/data.pt").write_bytes(b"no archive")
+    before = len(recwarn.list)
+    with pytest.raises(UserError, match="TUDataset cannot read its files"):
+        load(f"pyg:TUDataset:{tmp_path / 'MUTAG'}")
+    assert len(recwarn.list) == before
 
 
 class Evil:
