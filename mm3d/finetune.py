@@ -6,6 +6,7 @@ The epoch is selected on validation data that is neither trained on nor reported
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from core.training.selection import BestWeights, read_record
 from mm3d.config import FinetuneRecipe, PartSegmenterConfig, PatchEncoderConfig, PointClassifierConfig
 from mm3d.data.clouds import PointClouds
 from mm3d.data.layouts import NoSplit
-from mm3d.data.samples import LabelledPoints, PointBatch, evaluation_batch
+from mm3d.data.samples import LabelledPoints, PointBatch, candidates, evaluation_batch, stored, voting_batch
 from mm3d.data.sources import load
 from mm3d.data.splits import train_val_split
 from mm3d.data.transforms import scale_and_translate
@@ -205,10 +206,11 @@ def supervised_step(recipe: FinetuneRecipe) -> Step:
 
 @torch.no_grad()
 def predict(model: nn.Module, clouds: PointClouds, recipe: FinetuneRecipe, votes: int = 1) -> list[Tensor]:
-    """Class probabilities of every cloud, (classes,), or of every point of its sample, (N, parts).
+    """Logits of the classes of every cloud, (classes,), or of the parts of every point of its sample, (N, parts).
 
     Args:
-        votes: 1 scores each cloud once. More averages that many randomly scaled and moved views.
+        votes: 1 scores each cloud once. More averages the logits of that many randomly scaled and moved views; for
+            classification each draws its points anew, for segmentation they are those that are scored.
     """
     model.eval()
     device = next(model.parameters()).device
@@ -216,18 +218,23 @@ def predict(model: nn.Module, clouds: PointClouds, recipe: FinetuneRecipe, votes
     for start in range(0, len(clouds), recipe.train.batch_size):
         indices = range(start, min(start + recipe.train.batch_size, len(clouds)))
         batch = evaluation_batch(clouds, indices, recipe.points)
-        total: Tensor | float = 0.0
-        for vote in range(votes):
-            points = batch.points
-            if votes > 1:
-                views = [
-                    scale_and_translate(p, generator(i, vote, "vote")) for i, p in zip(indices, points, strict=True)
-                ]
-                points = torch.stack(views)
-            total = total + model(points.to(device), batch.labels.to(device)).float().softmax(-1)
-        assert isinstance(total, Tensor)
-        found += list(total.cpu() / votes)
+        views = views_of(clouds, indices, recipe, votes) if votes > 1 else [batch.points]
+        labels = batch.labels.to(device)
+        found += list(torch.stack([model(points.to(device), labels).float() for points in views]).mean(0).cpu())
     return found
+
+
+def views_of(clouds: PointClouds, indices: Sequence[int], recipe: FinetuneRecipe, votes: int) -> list[Tensor]:
+    """What each vote sees of some clouds: points (B, N, 3), drawn anew where it is the cloud that is classified."""
+    config = recipe.points
+    if recipe.task == "classification":
+        pools = [candidates(stored(clouds, i, config).points, config) for i in indices]
+        return [voting_batch(clouds, indices, config, pools, vote).points for vote in range(votes)]
+    scored = evaluation_batch(clouds, indices, config).points
+    return [
+        torch.stack([scale_and_translate(p, generator(i, vote, "vote")) for i, p in zip(indices, scored, strict=True)])
+        for vote in range(votes)
+    ]
 
 
 def evaluate(model: nn.Module, clouds: PointClouds, recipe: FinetuneRecipe, votes: int = 1) -> Scores:

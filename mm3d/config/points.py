@@ -21,12 +21,16 @@ class PointsConfig:
 
     count: int = 1024
     """Points a sample."""
-    subset: Literal["random", "farthest"] = "random"
-    """Which of the stored points: uniformly chosen ones, or (fine-tuning in the papers) a random part of 1.17 times as
-    many farthest points; evaluation then takes the farthest points themselves."""
-    normalize: Literal["unit_sphere", "none"] = "unit_sphere"
-    """Centre on the mean and divide by the largest norm, or leave coordinates as they are."""
-    augment: tuple[Literal["scale_and_translate", "rotate_up", "rotate_any", "jitter"], ...] = ("scale_and_translate",)
+    subset: Literal["random", "with_repeats", "farthest"] = "random"
+    """Which of the stored points: uniformly chosen ones, all different or (part segmentation in the papers) drawn with
+    repeats; or (fine-tuning in the papers) a random part of 1.17 times as many farthest points; evaluation then takes the
+    farthest points themselves."""
+    normalize: Literal["unit_sphere", "unit_sphere_first", "none"] = "unit_sphere"
+    """Centre on the mean and divide by the largest norm: of the sample, or of the whole cloud before points are taken from
+    it (fine-tuning in the papers; no farthest point then is near the origin); or leave coordinates as they are."""
+    augment: tuple[Literal["scale_and_translate", "scale_and_shift", "rotate_up", "rotate_any", "jitter"], ...] = (
+        "scale_and_translate",
+    )
     """Augmentations of training, in order."""
     up_axis: Literal[0, 1, 2] = 1
     """The axis that points up, for rotate_up and for pictures."""

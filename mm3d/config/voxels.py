@@ -127,6 +127,8 @@ class SweepsConfig:
     """Largest turn either way, in radians."""
     scaling: tuple[float, float] = (0.95, 1.05)
     """Range of the scale."""
+    close: float = 0.0
+    """Points with |x| and |y| below this, in metres, are left out: what the car that carries the sensor reflects. 0 for none."""
     columns: Literal[0, 4, 5] = 0
     """Columns of .bin files; 0 tells by the name: 5 for .pcd.bin (nuScenes), else 4 (KITTI)."""
     minimum: int = 100
@@ -135,7 +137,7 @@ class SweepsConfig:
     """What a sweep that cannot be used does: stop the run, or be skipped and listed in the run folder."""
 
     def __post_init__(self) -> None:
-        at_least(self, 0, "max_points", "max_voxels", "rotation")
+        at_least(self, 0, "max_points", "max_voxels", "rotation", "close")
         at_least(self, 2, "minimum")
         if not 0 < self.scaling[0] <= self.scaling[1]:
             raise ValueError(f"scaling {list(self.scaling)}: expected two positive factors, ascending")

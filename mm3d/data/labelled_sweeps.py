@@ -14,7 +14,7 @@ from mm3d.config.voxels import SweepsConfig
 from mm3d.data import kitti, semantic_kitti
 from mm3d.data.street import CLASSES, SWEEPS, street_sweep
 from mm3d.data.sweep_files import finite, frame_names, read_sweep
-from mm3d.data.sweeps import sweep_files
+from mm3d.data.sweeps import is_far, sweep_files
 
 MOST = 64  # sweeps of a folder
 
@@ -50,11 +50,23 @@ def find_labelled(source: str, config: SweepsConfig, most: int = MOST) -> Labell
 
     ``street``: the generated sweeps. A folder: SemanticKITTI, ``velodyne/N.bin`` beside ``labels/N.label``, else KITTI,
     ``velodyne/N.bin`` beside ``label_2/N.txt`` and ``calib/N.txt``; of more than ``most`` sweeps (0 for all), so many evenly
-    spread. An npz: arrays ``NAME_points`` with ``NAME_label`` in SemanticKITTI's numbers.
+    spread. An npz: arrays ``NAME_points`` with ``NAME_label`` in SemanticKITTI's numbers. Points within ``config.close`` are
+    left out.
 
     Raises:
         UserError: nothing labelled there.
     """
+    found = _named(source, config, most)
+    return found._replace(readers=tuple(partial(_not_close, reader, config.close) for reader in found.readers))
+
+
+def _not_close(read: Callable[[], LabelledSweep], close: float) -> LabelledSweep:
+    name, points, labels = read()
+    far = is_far(points, close)
+    return LabelledSweep(name, points[far], labels[far])
+
+
+def _named(source: str, config: SweepsConfig, most: int) -> LabelledSource:
     if source == "street":
         seeds = range(SWEEPS)
         names = tuple(f"street {seed} (generated)" for seed in seeds)

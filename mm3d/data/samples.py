@@ -19,6 +19,7 @@ from mm3d.ops import farthest_point_sample
 
 AUGMENTATIONS = {
     "scale_and_translate": transforms.scale_and_translate,
+    "scale_and_shift": transforms.scale_and_shift,
     "rotate_any": transforms.rotate_any,
     "jitter": transforms.jitter,
 }
@@ -62,26 +63,18 @@ class LabelledPoints:
         return len(self.clouds)
 
     def sample(self, index: int, generator: torch.Generator) -> PointSample:
-        sample = self._subset(index, generator)
-        points = normalized(sample.points, self.config, self.clouds.names[index])
+        whole = stored(self.clouds, index, self.config)
+        chosen = drawn(whole.points, candidates(whole.points, self.config), self.config, generator)
+        points = normalized(whole.points[chosen], "unit_sphere", self.config, self.clouds.names[index])
         for name in self.config.augment:
             if name == "rotate_up":
                 points = transforms.rotate_up_axis(points, generator, axis=self.config.up_axis)
             else:
                 points = AUGMENTATIONS[name](points, generator)
-        return sample._replace(points=points)
+        return PointSample(points, whole.label, whole.parts[chosen])
 
     def collate(self, samples: Sequence[PointSample]) -> PointBatch:
         return collate(samples)
-
-    def _subset(self, index: int, generator: torch.Generator) -> PointSample:
-        whole = stored(self.clouds, index)
-        count, size = self.config.count, len(whole.points)
-        chosen = torch.arange(size)
-        if self.config.subset == "farthest" and size > count:
-            chosen = farthest_point_sample(whole.points[None], min(size, round(count * _SPARE)))[0]
-        chosen = chosen[draw(len(chosen), count, generator)]
-        return take(whole, with_shape(whole.points, chosen, generator))
 
 
 class UnlabelledPoints(LabelledPoints):
@@ -94,29 +87,75 @@ class UnlabelledPoints(LabelledPoints):
 def evaluation_batch(clouds: PointClouds, indices: Sequence[int], config: PointsConfig, seed: int = 0) -> PointBatch:
     """Clouds as they are evaluated: no augmentation, and always the same points for the same seed.
 
-    ``subset="farthest"`` takes farthest points, which needs no draw; ``"random"`` draws from (seed, the cloud itself), so
+    ``subset="farthest"`` takes farthest points, which needs no draw; the others draw from (seed, the cloud itself), so
     that neither its name nor its neighbours nor files that were skipped change its points.
     """
     samples = []
     for index in indices:
-        whole = stored(clouds, index)
-        count = config.count
-        if config.subset == "farthest" and len(whole.points) > count:
-            chosen = farthest_point_sample(whole.points[None], count)[0]
+        whole = stored(clouds, index, config)
+        size = len(whole.points)
+        if config.subset == "farthest" and size > config.count:
+            chosen = farthest(whole.points, config.count, config)
         else:
-            content = hashlib.blake2b(whole.points.numpy().tobytes(), digest_size=8).hexdigest()
-            source = generator(seed, content, "evaluation")
-            chosen = with_shape(whole.points, draw(len(whole.points), count, source), source)
-        sample = take(whole, chosen)
-        samples.append(sample._replace(points=normalized(sample.points, config, clouds.names[index])))
+            source = generator(seed, content(clouds, index), "evaluation")
+            chosen = drawn(whole.points, torch.arange(size), config, source)
+        points = normalized(whole.points[chosen], "unit_sphere", config, clouds.names[index])
+        samples.append(PointSample(points, whole.label, whole.parts[chosen]))
     return collate(samples)
 
 
-def stored(clouds: PointClouds, index: int) -> PointSample:
-    """A whole stored cloud; part labels are -1 where the data has none."""
-    points = torch.from_numpy(clouds.cloud(index))
+def voting_batch(
+    clouds: PointClouds, indices: Sequence[int], config: PointsConfig, pools: Sequence[Tensor], vote: int
+) -> PointBatch:
+    """Clouds as one of several votes sees them: points drawn anew, scaled by axis and moved, by (vote, the cloud itself).
+
+    Args:
+        pools: the :func:`candidates` of each cloud, which are the same in every vote.
+
+    Source: test_vote in tools/runner_finetune.py of Point-MAE's official code.
+    """
+    samples = []
+    for index, pool in zip(indices, pools, strict=True):
+        whole, source = stored(clouds, index, config), generator(vote, content(clouds, index), "vote")
+        chosen = drawn(whole.points, pool, config, source)
+        points = normalized(whole.points[chosen], "unit_sphere", config, clouds.names[index])
+        points = transforms.scale_and_translate(points, source)
+        samples.append(PointSample(points, whole.label, whole.parts[chosen]))
+    return collate(samples)
+
+
+def content(clouds: PointClouds, index: int) -> str:
+    """A name for the points of a stored cloud, to draw by."""
+    return hashlib.blake2b(clouds.cloud(index).tobytes(), digest_size=8).hexdigest()
+
+
+def stored(clouds: PointClouds, index: int, config: PointsConfig) -> PointSample:
+    """A whole stored cloud, normalised where that comes first; part labels are -1 where the data has none."""
+    points = normalized(torch.from_numpy(clouds.cloud(index)), "unit_sphere_first", config, clouds.names[index])
     parts = np.full(len(points), -1) if clouds.parts is None else clouds.parts_of(index)
     return PointSample(points, int(clouds.labels[index]), torch.from_numpy(parts))
+
+
+def candidates(points: Tensor, config: PointsConfig) -> Tensor:
+    """Indices of the points that a training sample or a vote is drawn from: all, or 1.17 times as many farthest points."""
+    if config.subset != "farthest" or len(points) <= config.count:
+        return torch.arange(len(points))
+    return farthest(points, min(len(points), round(config.count * _SPARE)), config)
+
+
+def farthest(points: Tensor, count: int, config: PointsConfig) -> Tensor:
+    """Indices of ``count`` farthest points; near the origin none is taken where that is the centre of the whole cloud."""
+    first = config.normalize == "unit_sphere_first"  # the coordinates that the kernel of the official codes sees
+    return farthest_point_sample(points[None], count, skip_near_origin=first)[0]
+
+
+def drawn(points: Tensor, pool: Tensor, config: PointsConfig, generator: torch.Generator) -> Tensor:
+    """Indices of ``config.count`` of the ``points`` (N, 3), drawn from those in ``pool``, with some shape."""
+    if config.subset == "with_repeats":
+        chosen = pool[torch.randint(len(pool), (config.count,), generator=generator)]
+    else:
+        chosen = pool[draw(len(pool), config.count, generator)]
+    return with_shape(points, chosen, generator)
 
 
 def draw(size: int, count: int, generator: torch.Generator) -> Tensor:
@@ -139,14 +178,9 @@ def with_shape(points: Tensor, index: Tensor, generator: torch.Generator) -> Ten
     return torch.from_numpy(different)[draw(len(different), len(index), generator)]
 
 
-def take(sample: PointSample, index: Tensor) -> PointSample:
-    """Some points of a sample, with their part labels."""
-    return PointSample(sample.points[index], sample.label, sample.parts[index])
-
-
-def normalized(points: Tensor, config: PointsConfig, name: str) -> Tensor:
-    """Points in the unit sphere, if the configuration says so; the error names the cloud."""
-    if config.normalize == "none":
+def normalized(points: Tensor, when: str, config: PointsConfig, name: str) -> Tensor:
+    """Points in the unit sphere, if that is ``when`` the configuration says so; the error names the cloud."""
+    if config.normalize != when:
         return points
     try:
         return transforms.unit_sphere(points)

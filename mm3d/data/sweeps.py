@@ -48,7 +48,7 @@ def find_sweeps(source: str, config: SweepsConfig) -> Sweeps:
 
     ``street`` is the generated set. A path is one file, or a folder searched through: where it has folders called
     ``velodyne`` (KITTI, SemanticKITTI) those alone, where it has ``LIDAR_TOP`` (nuScenes) those alone, else every .bin,
-    .pcd, .ply and .npy in it. Several words with commas are put together.
+    .pcd, .ply and .npy in it. Several words with commas are put together. Points within ``config.close`` are left out.
 
     Raises:
         UserError: a path that does not exist, or names no sweep.
@@ -57,7 +57,17 @@ def find_sweeps(source: str, config: SweepsConfig) -> Sweeps:
     if not parts:
         raise UserError("data: nothing given; expected street, a folder of sweeps or a file")
     names, readers = zip(*[entry for part in parts for entry in part], strict=True)
-    return Sweeps(names, readers)
+    return Sweeps(names, tuple(partial(_not_close, reader, config.close) for reader in readers))
+
+
+def _not_close(read: Callable[[], np.ndarray], close: float) -> np.ndarray:
+    points = read()
+    return points[is_far(points, close)]
+
+
+def is_far(points: np.ndarray, close: float) -> np.ndarray:
+    """(N,) bool: which points (N, 3 or more), in the frame of the sensor, are not within the square of ``|x|, |y| < close``."""
+    return ~(np.abs(points[:, :2]) < close).all(axis=1)
 
 
 def _named(word: str, config: SweepsConfig) -> list[tuple[str, Callable[[], np.ndarray]]]:

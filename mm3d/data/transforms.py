@@ -19,6 +19,18 @@ def scale_and_translate(
     return points * scale.to(points) + move.to(points)
 
 
+def scale_and_shift(
+    points: Tensor, generator: torch.Generator, low: float = 0.8, high: float = 1.25, shift: float = 0.1
+) -> Tensor:
+    """All axes scaled by one U(low, high), then each moved by U(-shift, shift), as part segmentation is trained.
+
+    Source: segmentation/provider.py of Point-MAE's official code (PointNet's augmentation).
+    """
+    scale = low + (high - low) * torch.rand((), generator=generator)
+    move = shift * (2 * torch.rand(3, generator=generator) - 1)
+    return points * scale.to(points) + move.to(points)
+
+
 def rotate_up_axis(points: Tensor, generator: torch.Generator, axis: int = 1) -> Tensor:
     """Turned by a uniform angle about coordinate ``axis`` (0, 1, 2), counter-clockwise seen from its tip."""
     if axis not in (0, 1, 2):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tiny_mm3d import command
 
 from core.cli.recipes import build_recipe, find_recipe
 from core.random import generator
+from core.training.optim import new_optimizer
 from mm3d.commands.pretrain import RECIPES
 from mm3d.config.pillars import GeoMAEConfig, HessVoxelMAEConfig, PillarGridConfig, whole_sweeps
 from mm3d.data.pillar_samples import PillarSamples
@@ -59,8 +61,16 @@ def test_recipes_are_the_defaults() -> None:
     """The published recipes write out what the configurations have as defaults."""
     made = build_recipe(find_recipe("mm3d", "voxel_mae_hess"), RECIPES["voxel_mae_hess"])
     assert made.model == HessVoxelMAEConfig()
-    assert made.sweeps == whole_sweeps()
+    assert made.sweeps == dataclasses.replace(whole_sweeps(), close=2.0)
     assert build_recipe(find_recipe("mm3d", "geomae"), RECIPES["geomae"]).model == GeoMAEConfig()
+
+
+@pytest.mark.parametrize("name", ["voxel_mae_hess", "voxel_mae_hess_small"])
+def test_hess_recipes_decay_every_parameter(name: str) -> None:
+    """As the released pretraining, which has no exceptions by name."""
+    made = build_recipe(find_recipe("mm3d", name), RECIPES["voxel_mae_hess"])
+    optimizer = new_optimizer(HessVoxelMAE(HessVoxelMAEConfig(decoder_depth=1)), made.optim, fused=False)
+    assert [group["weight_decay"] for group in optimizer.param_groups if group["params"]] == [0.001]
 
 
 def test_a_run_folder(trained: Path) -> None:

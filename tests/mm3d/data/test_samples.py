@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from core.random import generator
 from mm3d.config import PointsConfig
+from mm3d.data import transforms
 from mm3d.data.clouds import PointClouds, pack
-from mm3d.data.samples import LabelledPoints, draw, evaluation_batch
+from mm3d.data.samples import LabelledPoints, candidates, draw, evaluation_batch, stored, voting_batch
+from mm3d.data.transforms import unit_sphere
 from mm3d.data.usable import usable
+from mm3d.ops import farthest_point_sample
 
 RANDOM = PointsConfig(count=16, subset="random")
 
@@ -69,3 +73,55 @@ def test_ordinary_samples_are_the_plain_draw() -> None:
     for index in range(4):
         sample = LabelledPoints(clouds, config).sample(index, generator(index))
         assert torch.equal(sample.points, torch.from_numpy(clouds.cloud(index))[draw(50, 16, generator(index))])
+
+
+def rows(points: torch.Tensor) -> set[tuple[float, ...]]:
+    """Points as a set, to see of which others they are a part."""
+    return {tuple(point) for point in points.tolist()}
+
+
+def test_a_cloud_can_be_normalised_before_its_points_are_drawn_with_repeats() -> None:
+    clouds = some_clouds()
+    whole = rows(unit_sphere(torch.from_numpy(clouds.cloud(1))))
+    config = PointsConfig(count=40, subset="with_repeats", normalize="unit_sphere_first", augment=())
+    sizes = set()
+    for seed in range(20):
+        for points in (
+            LabelledPoints(clouds, config).sample(1, generator(seed)).points,
+            evaluation_batch(clouds, [1], config, seed).points[0],
+        ):
+            assert points.shape == (40, 3)
+            assert rows(points) <= whole
+            sizes.add(len(rows(points)))
+    assert max(sizes) < 40  # 40 of 50 draws with repeats give some 28 different points
+    assert min(sizes) > 15
+
+
+def test_farthest_points_of_a_cloud_that_is_normalised_first() -> None:
+    """The official kernel sees centred points and leaves out those near the origin; raw coordinates have another origin."""
+    points = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    points[0], points[1] = points.mean(0), points.mean(0) + 0.001
+    clouds = pack([points + 5], names=["far from the origin"])
+    config = PointsConfig(count=59, subset="farthest", normalize="unit_sphere_first", augment=())
+    whole = unit_sphere(torch.from_numpy(clouds.cloud(0)))
+    near = int((whole.norm(dim=1) ** 2 <= 1e-3).sum())
+    assert near >= 2
+    expected = whole[farthest_point_sample(whole[None], 59, skip_near_origin=True)[0]]
+    assert torch.equal(evaluation_batch(clouds, [0], config).points[0], expected)
+    assert len(rows(expected)) == 60 - near + 1  # but for the first point, which is the start
+    assert len(candidates(whole, config)) == 60
+
+
+def test_every_vote_draws_its_points_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    clouds = pack([np.random.default_rng(2).normal(size=(500, 3)).astype(np.float32)] * 2, names=["a", "b"])
+    config = PointsConfig(count=64, subset="farthest", normalize="unit_sphere_first")
+    whole = stored(clouds, 0, config).points
+    pools = [candidates(whole, config)] * 2
+    assert len(pools[0]) == 75  # 1,200 for 1,024
+    moved = voting_batch(clouds, [0, 1], config, pools, 0).points
+    assert torch.equal(moved[0], moved[1])  # equal clouds, whatever their place
+    monkeypatch.setattr(transforms, "scale_and_translate", lambda points, generator: points)
+    views = [voting_batch(clouds, [0, 1], config, pools, vote).points[0] for vote in range(4)]
+    assert not rows(views[0]) & rows(moved[0])  # every view is scaled and moved
+    assert all(len(rows(view)) == 64 and rows(view) <= rows(whole[pools[0]]) for view in views)
+    assert len({frozenset(rows(view)) for view in views}) == 4

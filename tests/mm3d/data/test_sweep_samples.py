@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,7 @@ import torch
 from core.errors import UserError
 from core.random import generator
 from mm3d.config.voxels import GridConfig, SweepsConfig
+from mm3d.data.labelled_sweeps import labelled_sweeps
 from mm3d.data.sweep_samples import SweepSamples, augmented
 from mm3d.data.sweeps import Sweeps, find_sweeps
 
@@ -89,3 +93,25 @@ def test_more_features_than_there_are_is_said() -> None:
         SweepSamples(find_sweeps("street", PLAIN), PLAIN, GRID, features=5)
     three = SweepSamples(find_sweeps("street", PLAIN), PLAIN, GRID, features=3)
     assert three.whole(0).features.shape[1] == 3
+
+
+def test_points_close_to_the_sensor_are_left_out(tmp_path: Path) -> None:
+    """The square |x|, |y| < close, whatever the height, as the released code has it; by default nothing."""
+    points = np.array([
+        [1.9, -1.9, 4.0, 1], [0, 0, -1, 2], [2.0, 0, 0, 3], [0, -2.5, 0, 4], [-1, 1.99, 0, 5], [9, 9, 1, 6],
+    ], np.float32)  # fmt: skip
+    np.save(tmp_path / "sweep.npy", points)
+    assert find_sweeps(str(tmp_path), PLAIN).points(0).shape == (6, 4)
+    left = find_sweeps(str(tmp_path), replace(PLAIN, close=2.0)).points(0)
+    assert left[:, 3].tolist() == [3, 4, 6]
+    labels = np.array([10, 11, 15, 10, 11, 15], np.uint32)
+    np.savez(tmp_path / "frames.npz", a_points=points, a_label=labels)
+    (sweep,), _ = labelled_sweeps(str(tmp_path / "frames.npz"), replace(PLAIN, close=2.0))
+    (whole,), _ = labelled_sweeps(str(tmp_path / "frames.npz"), PLAIN)
+    assert sweep.points[:, 3].tolist() == [3, 4, 6]
+    assert sweep.labels.tolist() == whole.labels[[2, 3, 5]].tolist()
+
+
+def test_a_negative_distance_is_refused() -> None:
+    with pytest.raises(ValueError, match="close"):
+        SweepsConfig(close=-1.0)

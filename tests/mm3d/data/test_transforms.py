@@ -15,6 +15,7 @@ from mm3d.data.transforms import (
     random_subset,
     rotate_any,
     rotate_up_axis,
+    scale_and_shift,
     scale_and_translate,
     unit_sphere,
 )
@@ -32,6 +33,7 @@ def cloud(count: int = 50, seed: int = 0) -> Tensor:
 
 RANDOM: list[Transform] = [
     scale_and_translate,
+    scale_and_shift,
     rotate_up_axis,
     rotate_any,
     jitter,
@@ -70,6 +72,22 @@ def test_scale_and_translate_stays_in_range_and_fills_it() -> None:
         assert torch.allclose(values.var(0), torch.full((3,), (high - low) ** 2 / 12), rtol=0.1)
         correlation = torch.corrcoef(values.T)
         assert (correlation - torch.eye(3)).abs().max() < 0.1  # each axis of its own
+
+
+def test_scale_and_shift_has_one_scale_for_all_axes() -> None:
+    frame = torch.cat([torch.zeros(1, 3), torch.eye(3)])
+    moves, scales, generator = [], [], seeded(0)
+    for _ in range(2000):
+        moved = scale_and_shift(frame, generator)
+        scale = moved[1, 0] - moved[0, 0]
+        torch.testing.assert_close(moved[1:] - moved[0], scale * torch.eye(3))
+        moves.append(moved[0])
+        scales.append(scale)
+    for values, low, high in [(torch.stack(moves), -0.1, 0.1), (torch.stack(scales)[:, None], 0.8, 1.25)]:
+        assert (values >= low - 1e-6).all()
+        assert (values <= high + 1e-6).all()
+        assert torch.allclose(values.mean(0), torch.full((values.shape[1],), (low + high) / 2), atol=0.01)
+        assert torch.allclose(values.var(0), torch.full((values.shape[1],), (high - low) ** 2 / 12), rtol=0.1)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
