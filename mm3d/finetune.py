@@ -217,9 +217,11 @@ def predict(model: nn.Module, clouds: PointClouds, recipe: FinetuneRecipe, votes
     found: list[Tensor] = []
     for start in range(0, len(clouds), recipe.train.batch_size):
         indices = range(start, min(start + recipe.train.batch_size, len(clouds)))
-        batch = evaluation_batch(clouds, indices, recipe.points)
-        views = views_of(clouds, indices, recipe, votes) if votes > 1 else [batch.points]
-        labels = batch.labels.to(device)
+        if votes > 1:
+            views = views_of(clouds, indices, recipe, votes)
+        else:
+            views = [evaluation_batch(clouds, indices, recipe.points).points]
+        labels = torch.tensor([int(clouds.labels[i]) for i in indices], device=device)
         found += list(torch.stack([model(points.to(device), labels).float() for points in views]).mean(0).cpu())
     return found
 

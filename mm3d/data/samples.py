@@ -65,13 +65,14 @@ class LabelledPoints:
     def sample(self, index: int, generator: torch.Generator) -> PointSample:
         whole = stored(self.clouds, index, self.config)
         chosen = drawn(whole.points, candidates(whole.points, self.config), self.config, generator)
-        points = normalized(whole.points[chosen], "unit_sphere", self.config, self.clouds.names[index])
+        sample = taken(whole, chosen, self.config, self.clouds.names[index])
+        points = sample.points
         for name in self.config.augment:
             if name == "rotate_up":
                 points = transforms.rotate_up_axis(points, generator, axis=self.config.up_axis)
             else:
                 points = AUGMENTATIONS[name](points, generator)
-        return PointSample(points, whole.label, whole.parts[chosen])
+        return sample._replace(points=points)
 
     def collate(self, samples: Sequence[PointSample]) -> PointBatch:
         return collate(samples)
@@ -99,8 +100,7 @@ def evaluation_batch(clouds: PointClouds, indices: Sequence[int], config: Points
         else:
             source = generator(seed, content(clouds, index), "evaluation")
             chosen = drawn(whole.points, torch.arange(size), config, source)
-        points = normalized(whole.points[chosen], "unit_sphere", config, clouds.names[index])
-        samples.append(PointSample(points, whole.label, whole.parts[chosen]))
+        samples.append(taken(whole, chosen, config, clouds.names[index]))
     return collate(samples)
 
 
@@ -118,9 +118,8 @@ def voting_batch(
     for index, pool in zip(indices, pools, strict=True):
         whole, source = stored(clouds, index, config), generator(vote, content(clouds, index), "vote")
         chosen = drawn(whole.points, pool, config, source)
-        points = normalized(whole.points[chosen], "unit_sphere", config, clouds.names[index])
-        points = transforms.scale_and_translate(points, source)
-        samples.append(PointSample(points, whole.label, whole.parts[chosen]))
+        sample = taken(whole, chosen, config, clouds.names[index])
+        samples.append(sample._replace(points=transforms.scale_and_translate(sample.points, source)))
     return collate(samples)
 
 
@@ -176,6 +175,12 @@ def with_shape(points: Tensor, index: Tensor, generator: torch.Generator) -> Ten
         return index
     _, different = np.unique(points.numpy(), axis=0, return_index=True)
     return torch.from_numpy(different)[draw(len(different), len(index), generator)]
+
+
+def taken(whole: PointSample, chosen: Tensor, config: PointsConfig, name: str) -> PointSample:
+    """Some points of a cloud with their part labels, normalised where that comes after they are taken."""
+    points = normalized(whole.points[chosen], "unit_sphere", config, name)
+    return PointSample(points, whole.label, whole.parts[chosen])
 
 
 def normalized(points: Tensor, when: str, config: PointsConfig, name: str) -> Tensor:

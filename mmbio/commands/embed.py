@@ -96,10 +96,9 @@ def _of_alignments(model: Any, inputs: list[str], residues: bool, rows: int | No
 
 def load_word(word: str, layout: str) -> Any:
     """The data of a source word, or of a file in a given layout."""
-    from mmbio.data.sources import LAYOUTS, WITHOUT_PATH, load
+    from mmbio.data.sources import load, names_data
 
-    known = word in WITHOUT_PATH or (":" in word and word.split(":")[0] in LAYOUTS)
-    return load(word if known else f"{layout}:{word}")
+    return load(word if names_data(word) else f"{layout}:{word}")
 
 
 def read_inputs(inputs: list[str], model: Any) -> tuple[list[str], list[str], list[str]]:

@@ -23,7 +23,7 @@ def main(words: list[str]) -> None:
     if options.count < 1:
         raise UserError(f"--count {options.count}: expected at least 1")
     from mmbio.data.sets import SequenceSet
-    from mmbio.data.sources import LAYOUTS, WITHOUT_PATH, load_texts
+    from mmbio.data.sources import load_texts, names_data
     from mmbio.models import load_model
     from mmbio.molecules.chemistry import parse
     from mmbio.pictures import reconstruct_texts, write_reconstructions
@@ -38,7 +38,7 @@ def main(words: list[str]) -> None:
     read = parse if kind == "molecule" else clean
     sets: list[SequenceSet] = []
     for number, word in enumerate(options.inputs, 1):  # all are read before any is shown
-        if word in WITHOUT_PATH or (":" in word and word.split(":")[0] in LAYOUTS):
+        if names_data(word):
             sets.append(load_texts(word))
             continue
         try:

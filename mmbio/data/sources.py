@@ -112,6 +112,11 @@ WITHOUT_PATH: tuple[str, ...] = ("genome", "nci", "nci_properties")
 """Layouts that are built in."""
 
 
+def names_data(word: str) -> bool:
+    """Whether a word is a built-in set or begins with a layout; other words are files or texts, as the command has it."""
+    return word in WITHOUT_PATH or (":" in word and word.split(":")[0] in LAYOUTS)
+
+
 def load(source: str) -> Loaded:
     """The data that a source word names; of labelled sequences no text is in two parts
     (:func:`~mmbio.data.sets.without_leaks`).

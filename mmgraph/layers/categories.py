@@ -36,9 +36,7 @@ class CategoryEmbedding(nn.Module):
 
     def forward(self, categories: Tensor) -> Tensor:
         rows = (column(of) for column, of in zip(self.columns, categories.unbind(1), strict=True))
-        return reduce(
-            torch.add, rows
-        )  # one column after the other: of many, all rows at once would not fit into memory
+        return reduce(torch.add, rows)  # one after the other: of many columns, all rows at once would not fit
 
 
 def count_edges(graphs: Graphs, categories: Tensor, sizes: Sequence[int], loop: int) -> Tensor:
