@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+BLOCK = 1 << 17  # numbers, half a megabyte
 EPS = 1e-8  # shorter vectors count as being this long
 
 
@@ -15,7 +16,11 @@ class _Cosine(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, first: Tensor, second: Tensor) -> Tensor:
         lengths = [x.norm(dim=-1).clamp(min=EPS) for x in (first, second)]
-        cosine = torch.linalg.vecdot(first, second) / (lengths[0] * lengths[1])
+        # in blocks, as vecdot writes all products before it sums them
+        width = first.shape[-1]
+        blocks = [x.reshape(-1, width).split(max(1, BLOCK // width)) for x in (first, second)]
+        dots = torch.cat([torch.linalg.vecdot(*pair) for pair in zip(*blocks, strict=True)]).view(first.shape[:-1])
+        cosine = dots / (lengths[0] * lengths[1])
         ctx.save_for_backward(first, second, cosine, *lengths)
         return cosine
 

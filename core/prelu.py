@@ -20,7 +20,8 @@ class _PReLU(torch.autograd.Function):
         x, slope = ctx.saved_tensors
         below = x.clamp(max=0).to(slope.dtype)
         of_slope = torch.dot(gradient.flatten().to(slope.dtype), below.flatten()).view_as(slope)
-        return torch.where(x > 0, gradient, gradient * slope.to(gradient.dtype)), of_slope
+        del below
+        return torch.ops.aten.leaky_relu_backward(gradient, x, float(slope), False), of_slope
 
 
 class PReLU(nn.PReLU):

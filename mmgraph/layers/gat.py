@@ -69,7 +69,7 @@ class GATLayer(nn.Module):
             weight = self.linear.weight
             source, target = given @ (weight.t() @ self.att_source[0]), given @ (weight.t() @ self.att_target[0])
             summed = aggregate(edges, given, self._attention(source[:, None], target[:, None], edges))
-            out = self.linear(summed)
+            out = F.linear(summed, weight, self.bias)
         else:
             if isinstance(x, Tensor):
                 given = dropout(x, rate)
@@ -84,7 +84,7 @@ class GATLayer(nn.Module):
             attention = self._attention(source, target, edges)
             summed = aggregate(edges.of_heads(self.heads), values.view(-1, self.out), attention)
             out = summed.view(self.heads, -1, self.out).transpose(0, 1).reshape(-1, self.heads * self.out)
-        out = out + self.bias
+            out = out + self.bias
         if self.residual is not None:
             added = self.residual(given) if added is None else added
             out = out + (added if edges.nodes is None else added[edges.nodes])
@@ -92,8 +92,9 @@ class GATLayer(nn.Module):
 
     def _scores(self, values: Tensor) -> Tensor:
         """Scores of both ends, (2, T, H), from what is summed, (T, H * D)."""
-        per_head = values.view(-1, self.heads, self.out)
-        return torch.stack([(per_head * self.att_source).sum(-1), (per_head * self.att_target).sum(-1)])
+        with torch.autocast(values.device.type, enabled=False):  # scores keep their precision
+            both = torch.stack([self.att_source, self.att_target])
+            return torch.einsum("thd,shd->sth", values.to(both.dtype).view(-1, self.heads, self.out), both)
 
     def _scores_of(self, given: Tensor) -> Tensor:
         """The same from the input, (T, F): the attention vectors times the weight are 2 H more columns, no passes of width D."""
