@@ -36,18 +36,32 @@ def embed_alignments(
     Raises:
         UserError: fewer than one row, more than the model has positions for, or features that are not finite.
     """
-    most = model.config.row_positions
-    if rows is not None and (rows < 1 or (most and rows > most)):
-        raise UserError(f"{rows} rows; expected 1 to {most}" if most else f"{rows} rows; expected at least 1")
-    count = rows or min(ROWS, most or ROWS)
+    count = rows_to_read(model, rows)
     with evaluating(model):
         return [_embedded(model, alignment, count) for alignment in alignments]
 
 
+def read_rows(model: MSATransformer, alignment: Alignment, count: int) -> NDArray[np.int16]:
+    """Token ids of the rows of an alignment that :func:`spread_rows` chooses: (R, C), begin tokens not among them."""
+    ids = np.array([model.vocabulary.token_ids(row) for row in alignment.rows], dtype=np.int16)
+    return ids[spread_rows(ids, count)]
+
+
+def rows_to_read(model: MSATransformer, rows: int | None) -> int:
+    """Rows of an alignment that a model reads at most: those that are asked for, or 128, or as many as it has positions for.
+
+    Raises:
+        UserError: fewer than one row, or more than the model has positions for.
+    """
+    most = model.config.row_positions
+    if rows is not None and (rows < 1 or (most and rows > most)):
+        raise UserError(f"{rows} rows; expected 1 to {most}" if most else f"{rows} rows; expected at least 1")
+    return rows or min(ROWS, most or ROWS)
+
+
 def _embedded(model: MSATransformer, alignment: Alignment, count: int) -> NDArray[np.float32]:
     vocabulary, device = model.vocabulary, next(model.parameters()).device
-    ids = np.array([vocabulary.token_ids(row) for row in alignment.rows], dtype=np.int16)
-    chosen = ids[spread_rows(ids, count)]
+    chosen = read_rows(model, alignment, count)
     found = np.zeros((alignment.width, model.config.dim), np.float32)
     for begin, end, first, last in windows(alignment.width, model.longest - vocabulary.around):
         part = torch.stack([vocabulary.wrap(row[begin:end].tolist()) for row in chosen])

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.errors import UserError
 from core.saving import load_tensors, save_tensors
+from mmbio.alignment_features import read_rows, rows_to_read
+from mmbio.alignments import Alignments, join_alignments
 from mmbio.evaluating import evaluating
 from mmbio.models.masked_lm import MaskedLM
-from mmbio.sequences import Sequences
+from mmbio.models.msa_transformer import MSATransformer
+from mmbio.proteins.msa import Alignment
+from mmbio.sequences import Sequences, join
 from mmbio.takes import check_maps
+from mmbio.windows import own_longest
 
 CONTACTS = "contacts.safetensors"
 
@@ -24,6 +31,9 @@ class ContactHead(nn.Module):
 
     Args:
         maps: layers x heads.
+
+    Raises:
+        UserError: another number of maps.
 
     Source: Rao et al., "Transformer protein language models are unsupervised structure learners", Section 3.3;
     ContactPredictionHead of fair-esm.
@@ -67,6 +77,10 @@ class ContactHead(nn.Module):
 
     def forward(self, attention: Tensor, before: int = 1, after: int = 1) -> Tensor:
         features = contact_features(attention, before, after)
+        if len(features) != self.regression.in_features:
+            raise UserError(
+                f"a regression of {self.regression.in_features} attention maps; the model has {len(features)}"
+            )
         return torch.einsum("mij,m->ij", features, self.regression.weight[0]).add(self.regression.bias).sigmoid()
 
 
@@ -88,8 +102,10 @@ def contact_features(attention: Tensor, before: int = 1, after: int = 1) -> Tens
 
 
 @torch.no_grad()
-def predict_contacts(model: MaskedLM, head: ContactHead, batch: Sequences) -> list[Tensor]:
-    """Chances of contact of all pairs of residues: (R, R) a sequence.
+def predict_contacts(
+    model: MaskedLM | MSATransformer, head: ContactHead, batch: Sequences | Alignments
+) -> list[Tensor]:
+    """Chances of contact of all pairs of residues, of an alignment's columns: (R, R) a sequence or alignment.
 
     Raises:
         UserError: the model has no attention maps.
@@ -99,13 +115,57 @@ def predict_contacts(model: MaskedLM, head: ContactHead, batch: Sequences) -> li
     return [head(maps, before, after) for maps in maps_of(model, batch)]
 
 
-def maps_of(model: MaskedLM, batch: Sequences) -> list[Tensor]:
-    """Attention maps (layers, heads, L, L) of every sequence, in evaluation mode.
+def maps_of(model: MaskedLM | MSATransformer, batch: Sequences | Alignments) -> list[Tensor]:
+    """Attention maps (layers, heads, L, L) of every sequence or alignment, in evaluation mode.
 
     Raises:
         UserError: the model has none.
     """
     check_maps(model, "contacts")
-    maps = cast(Callable[[Sequences], list[Tensor]], model.attention_maps)
+    maps = cast(Callable[[Sequences | Alignments], list[Tensor]], model.attention_maps)
     with evaluating(model):
         return maps(batch)
+
+
+def contacts_of_sequences(model: MaskedLM, head: ContactHead, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+    """Chances of contact (R, R) of every sequence, one after the other.
+
+    Raises:
+        UserError: a sequence that the model cannot read, or one longer than its positions, or a model without maps.
+    """
+    check_maps(model, "contacts")
+    device, longest, found = next(model.parameters()).device, own_longest(model), []
+    for number, text in enumerate(texts):
+        if longest is not None and len(text) > longest:
+            raise UserError(
+                f"sequence {number}: {len(text)} residues; contacts are of at most {longest} for this model"
+            )
+        try:
+            ids = model.vocabulary.encode(text)
+        except UserError as error:
+            raise UserError(f"sequence {number}: {error}") from error
+        found.append(predict_contacts(model, head, join([ids]).to(device))[0].cpu().numpy())
+    return found
+
+
+def contacts_of_alignments(
+    model: MSATransformer, head: ContactHead, alignments: Sequence[Alignment], rows: int | None = None
+) -> list[NDArray[np.float32]]:
+    """Chances of contact (C, C) of the columns of every alignment, read from rows that differ much.
+
+    Args:
+        rows: to read at most, as :func:`~mmbio.alignment_features.embed_alignments` takes them.
+
+    Raises:
+        UserError: a number of rows that does not fit, or an alignment wider than the model's positions.
+    """
+    count, longest, found = rows_to_read(model, rows), model.longest - model.vocabulary.around, []
+    for alignment in alignments:
+        if alignment.width > longest:
+            raise UserError(
+                f"{alignment.name}: {alignment.width} columns; contacts are of at most {longest} for this model"
+            )
+        wrapped = [model.vocabulary.wrap(row.tolist()) for row in read_rows(model, alignment, count)]
+        batch = join_alignments([torch.stack(wrapped)]).to(next(model.parameters()).device)
+        found.append(predict_contacts(model, head, batch)[0].cpu().numpy())
+    return found

@@ -21,9 +21,9 @@ def convert(
     Args:
         checkpoint: the official file, or a folder or index as Hugging Face writes them; read without executing what they hold.
         recipe: a recipe whose section ``model`` describes the network; files of ESM-1b, ESM-1v and ESM-2 say it themselves.
-        contacts: the official file with the regression of contacts (-contact-regression.pt), of ESM.
+        contacts: the official file with the regression of contacts (-contact-regression.pt), of ESM and the MSA Transformer.
         heads: attention heads, where an ESM file without recipe does not say.
-        vocabulary: the official file with the tokens (bert_vocab.txt), of MolFormer.
+        vocabulary: the file with the tokens (bert_vocab.txt, vocab.json), of MolFormer.
         out: folder to write model.json and weights.safetensors to; that of the file's name with -official where none is given.
     """
     from core.cli.convert import empty_folder
@@ -65,7 +65,7 @@ def _by_recipe(content: dict[str, Any], checkpoint: str, recipe: str, vocabulary
     from core.cli.recipes import find_recipe
     from mmbio.config import RECIPES
     from mmbio.models import converters, new_model
-    from mmbio.models.molformer_official import with_tokens
+    from mmbio.models.molformer_tokens import with_tokens
 
     known = converters()
 
@@ -84,8 +84,9 @@ def _contacts(model: Any, content: dict[str, Any], checkpoint: str, contacts: st
     from mmbio.models.esm1b import ESM1b
     from mmbio.models.esm2 import ESM2
     from mmbio.models.esm_names import plain_names
+    from mmbio.models.msa_transformer import MSATransformer
 
-    if not isinstance(model, ESM1b | ESM2):
+    if not isinstance(model, ESM1b | ESM2 | MSATransformer):
         if contacts is not None:
             raise UserError(f"--contacts {contacts}: a {type(model).__name__} has no regression of contacts")
         return None

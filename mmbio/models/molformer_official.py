@@ -1,23 +1,18 @@
-"""Checkpoints of MolFormer's official repository in our names."""
+"""Checkpoints of MolFormer, of its official repository or as Hugging Face writes them, in our names."""
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from core.errors import UserError
-from core.files import open_text
 from core.random import generator
 from core.saving import load_strictly
 from mmbio.config import MolFormerConfig
 from mmbio.models.molformer import MolFormer
-from mmbio.molecules.vocabulary import SPECIAL
 
 LAYER = re.compile(r"blocks\.layers\.(\d+)\.(.+)")
 IN_LAYER = {
@@ -36,49 +31,23 @@ OUTSIDE = {
 }
 QKV = ("query", "key", "value")
 OMEGA = "attention.inner_attention.feature_map.omega"
-
-
-def read_vocabulary(path: str | Path) -> tuple[str, ...]:
-    """The tokens of the official ``bert_vocab.txt``, one a line in the order of their ids.
-
-    Raises:
-        UserError: it cannot be read, an empty line, a token that is there twice, or a special token that is missing.
-    """
-    tokens = open_text(path).splitlines()
-    lines: dict[str, int] = {}
-    for number, token in enumerate(tokens, 1):
-        if not token or token != token.strip():
-            raise UserError(f"{path}, line {number}: {token!r}; expected one token, without white space")
-        if token in lines:
-            raise UserError(f"{path}, line {number}: {token!r} stands in line {lines[token]} already")
-        lines[token] = number
-    missing = [token for token in SPECIAL if token not in lines]
-    if missing:
-        raise UserError(f"{path}: {', '.join(missing)} missing; expected MolFormer's bert_vocab.txt, one token a line")
-    return tuple(tokens)
-
-
-def with_tokens(config: Any, vocabulary: str | None, recipe: str) -> Any:
-    """A copy of a network's configuration with the tokens of a file; as it is where none is given.
-
-    Args:
-        vocabulary: as :func:`read_vocabulary` takes it, or None.
-        recipe: the configuration's, for messages.
-
-    Raises:
-        UserError: MolFormer without tokens, tokens for another network, or what :func:`read_vocabulary` raises.
-    """
-    if not isinstance(config, MolFormerConfig):
-        if vocabulary is not None:
-            raise UserError(f"--vocabulary {vocabulary}: only MolFormer takes one; {recipe} is of another network")
-        return config
-    if vocabulary is not None:
-        return dataclasses.replace(config, tokens=read_vocabulary(vocabulary))
-    if not config.tokens:
-        raise UserError(
-            f"{recipe}: MolFormer's weights do not say its tokens; give --vocabulary, bert_vocab.txt of the official code"
-        )
-    return config
+HUGGING_FACE = (
+    (re.compile(r"^molformer\."), ""),
+    (re.compile(r"^encoder\.layer\."), "blocks.layers."),
+    (re.compile(r"\.attention\.self\.(query|key|value)\."), r".attention.\1_projection."),
+    (re.compile(r"\.attention\.self\.feature_map\.weight$"), f".{OMEGA}"),
+    (re.compile(r"\.attention\.output\.dense\."), ".attention.out_projection."),
+    (re.compile(r"\.attention\.output\.LayerNorm\."), ".norm1."),
+    (re.compile(r"\.intermediate\.dense\."), ".linear1."),
+    (re.compile(r"\.output\.dense\."), ".linear2."),
+    (re.compile(r"\.output\.LayerNorm\."), ".norm2."),
+    (re.compile(r"^embeddings\.word_embeddings\."), "tok_emb."),
+    (re.compile(r"^LayerNorm\."), "blocks.norm."),
+    (re.compile(r"^lm_head\.transform\.dense\."), "lang_model.embed."),
+    (re.compile(r"^lm_head\.transform\.LayerNorm\."), "lang_model.ln_f."),
+    (re.compile(r"^lm_head\.decoder\."), "lang_model.head."),
+)
+"""Parts of names of Hugging Face and of the official code, in the order in which they are replaced."""
 
 
 def from_official(weights: Mapping[str, Tensor], tokens: tuple[str, ...], heads: int, features: int = 32) -> MolFormer:
@@ -86,7 +55,8 @@ def from_official(weights: Mapping[str, Tensor], tokens: tuple[str, ...], heads:
 
     Args:
         weights: of the language model; a checkpoint file has it under ``state_dict``.
-        tokens: in the order of their ids (:func:`read_vocabulary`); the ``<unk>`` of the file included.
+        tokens: in the order of their ids (:func:`~mmbio.models.molformer_tokens.read_vocabulary`); the ``<unk>`` of the file
+            included.
         heads: attention heads, which the weights do not tell.
         features: random features a head, where the weights have none; those are then drawn anew.
 
@@ -94,13 +64,13 @@ def from_official(weights: Mapping[str, Tensor], tokens: tuple[str, ...], heads:
         UserError: entries that MolFormer does not have, or that are missing, or another number of tokens.
     """
     ours = renamed(weights)
-    layers = [int(m[1]) for m in map(LAYER.match, weights) if m]
+    layers = {name.split(".")[2] for name in ours if name.startswith("encoder.blocks.")}
     try:
         dim, hidden = ours["encoder.embedding.weight"].shape[1], ours["encoder.blocks.0.fc1.weight"].shape[0]
         omega = ours.get("encoder.blocks.0.attn.omega")
         features = features if omega is None else omega.shape[1]
         config = MolFormerConfig(
-            dim=dim, depth=max(layers) + 1, heads=heads, hidden=hidden, features=features, tokens=tuple(tokens)
+            dim=dim, depth=len(layers), heads=heads, hidden=hidden, features=features, tokens=tuple(tokens)
         )
         model = MolFormer(config)
     except (KeyError, IndexError, ValueError) as error:
@@ -126,21 +96,25 @@ def for_model(weights: Mapping[str, Tensor], model: MolFormer) -> dict[str, Tens
 
 
 def renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Official names to ours; queries, keys and values become one matrix.
+    """Official names, or Hugging Face's, to ours; queries, keys and values become one matrix.
 
     Raises:
         UserError: an entry that MolFormer does not have.
     """
     found: dict[str, Tensor] = {}
     parts: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in weights.items():
-        if name.endswith("rotaryemb.inv_freq"):  # a constant
+    foreign = any(".attention.self." in name for name in weights)
+    for given, tensor in weights.items():
+        if given.endswith("inv_freq"):  # a constant
             continue
+        name = given
+        for theirs, official in HUGGING_FACE if foreign else ():
+            name = theirs.sub(official, name)
         stem, _, kind = name.rpartition(".")
         layer = LAYER.fullmatch(name)
         if layer is None:
             if stem not in OUTSIDE:
-                raise UserError(f"{name} is not an entry of MolFormer's official state dict")
+                raise UserError(f"{given} is not an entry of MolFormer's official state dict")
             found[f"{OUTSIDE[stem]}.{kind}"] = tensor
             continue
         block, inner = f"encoder.blocks.{layer[1]}", layer[2].rpartition(".")[0]
@@ -152,7 +126,7 @@ def renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         elif inner in IN_LAYER:
             found[f"{block}.{IN_LAYER[inner]}.{kind}"] = tensor
         else:
-            raise UserError(f"{name} is not an entry of MolFormer's official state dict")
+            raise UserError(f"{given} is not an entry of MolFormer's official state dict")
     for name, three in parts.items():
         if len(three) < 3:
             raise UserError(f"MolFormer's official weights: {name} needs queries, keys and values")

@@ -33,7 +33,7 @@ def from_official(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Official names to ours, of a module's state dict or of a released file.
 
     In released files, whose names begin with ``encoder.``, rows and columns are the other way round, which fair-esm's loader
-    turns too. The regression of contacts on maps is left out.
+    turns too. The regression of contacts on maps is none of this model's; ``mmbio convert`` keeps it.
 
     Raises:
         UserError: an entry that this model does not have, or a layer without its query, key or value.

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from tiny_mmbio import command
 from torch import Tensor
 
 from core.errors import UserError
 from mmbio.models import load_model
-from mmbio.models.molformer_official import OMEGA, read_vocabulary
+from mmbio.models.molformer_official import OMEGA
+from mmbio.models.molformer_tokens import read_vocabulary
 from mmbio.sequences import join
 
 SPECIAL = ("<bos>", "<eos>", "<pad>", "<mask>")
@@ -59,6 +62,77 @@ def test_official_outputs_and_the_official_tokens_in_their_order(files: Path, go
     assert model.vocabulary.encode("[Pt]").tolist() == [0, 49, 1]
 
 
+IN_BLOCK = {
+    "attention.query_projection": "attention.self.query",
+    "attention.key_projection": "attention.self.key",
+    "attention.value_projection": "attention.self.value",
+    "attention.out_projection": "attention.output.dense",
+    "norm1": "attention.output.LayerNorm",
+    "linear1": "intermediate.dense",
+    "linear2": "output.dense",
+    "norm2": "output.LayerNorm",
+}
+OUTSIDE = {
+    "tok_emb": "molformer.embeddings.word_embeddings",
+    "blocks.norm": "molformer.LayerNorm",
+    "lang_model.embed": "lm_head.transform.dense",
+    "lang_model.ln_f": "lm_head.transform.LayerNorm",
+    "lang_model.head": "lm_head.decoder",
+}
+
+
+def hugging_face(golden: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The official weights and features by the names that Hugging Face's module gives them."""
+    found = {
+        f"molformer.encoder.layer.{n}.attention.self.feature_map.weight": golden[f"nomask/omega/{n}"] for n in range(2)
+    }
+    for name, tensor in golden.items():
+        official, _, kind = name.removeprefix("weight/").rpartition(".")
+        if not name.startswith("weight/"):
+            continue
+        if official in OUTSIDE:
+            found[f"{OUTSIDE[official]}.{kind}"] = tensor
+        elif kind != "inv_freq":
+            _, _, layer, inner = official.split(".", 3)
+            found[f"molformer.encoder.layer.{layer}.{IN_BLOCK[inner]}.{kind}"] = tensor
+    return found
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_files_of_hugging_face(files: Path, golden: dict[str, Tensor], nested: bool) -> None:
+    (files / "hub").mkdir()
+    save_file(
+        {name: tensor.contiguous() for name, tensor in hugging_face(golden).items()}, files / "hub/model.safetensors"
+    )
+    numbers = dict(reversed([(token, number) for number, token in enumerate(TOKENS)]))
+    content = {"version": "1.0", "model": {"type": "WordLevel", "vocab": numbers}} if nested else numbers
+    (files / "hub/tokens.json").write_text(json.dumps(content))
+    assert convert(files, "hub", "theirs", "--vocabulary", files / "hub/tokens.json").status == 0
+    assert convert(files, "official.ckpt", "ours", "--vocabulary", files / "bert_vocab.txt").status == 0
+    theirs, ours = load_model(files / "theirs"), load_model(files / "ours")
+    assert theirs.vocabulary.tokens == TOKENS
+    expected = ours.state_dict()
+    assert theirs.state_dict().keys() == expected.keys()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in theirs.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "no JSON"),
+        ("[1, 2]", "no tokens with their numbers"),
+        ('{"C": "0"}', "no tokens with their numbers"),
+        ('{"C": 0, "N": 2}', "2 tokens whose numbers are not 0 to 1"),
+        ('{"C": 0, "N": 1}', "<bos>, <eos>, <pad>, <mask>, <unk> missing"),
+    ],
+)
+def test_numbers_of_tokens_that_are_none(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "vocab.json").write_text(content)
+    with pytest.raises(UserError, match=said) as found:
+        read_vocabulary(tmp_path / "vocab.json")
+    assert "vocab.json" in str(found.value)
+
+
 def test_random_features_that_a_file_has_not_are_always_the_same(files: Path) -> None:
     for out in ("one", "two"):
         torch.manual_seed(len(out))
@@ -94,7 +168,7 @@ def load_tokens(path: Path):  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "<bos>, <eos>, <pad>, <mask>, <unk> missing; expected MolFormer's bert_vocab.txt"),
+        ("", "<bos>, <eos>, <pad>, <mask>, <unk> missing; expected bert_vocab.txt of the official code"),
         ("\n".join(TOKENS[:-1]), "<unk> missing"),
         ("\n".join((*TOKENS[:6], "", *TOKENS[6:])), "line 7: ''; expected one token, without white space"),
         ("\n".join((*TOKENS[:6], "C", *TOKENS[6:])), "line 7: 'C' stands in line 5 already"),
