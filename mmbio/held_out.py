@@ -34,12 +34,10 @@ def held_out_of(run: str | Path) -> HeldOut:
         UserError: a model without a run, data that has changed since, or nothing was held out.
     """
     source = data_of(run)
-    settings = RunFolder(resolve(run)).config()
-    where = f"{run}/config.yaml"
-    if settings.get("system") not in RECIPES:  # a fine-tuning, whose data is labelled
+    recipe = _recipe_of(run)
+    if recipe is None:  # a fine-tuning, whose data is labelled
         given = load(source)
         return HeldOut(given, describe(given))
-    recipe = from_dict(RECIPES[settings["system"]], settings, where)
     if isinstance(recipe, MSATransformerRecipe):
         alignments = load(source)
         _, held = split_alignments(alignments, recipe.msa)
@@ -54,6 +52,24 @@ def held_out_of(run: str | Path) -> HeldOut:
     _, held = split_held_out(data, recipe.text)
     _require(held, run, "sequences", len(data))
     return HeldOut(subset(data, held), f"held out by the run, {len(held)} sequences", recipe.text)
+
+
+def as_taken(data: Any, run: str | Path) -> HeldOut:
+    """Other data than a run's own, which is scored whole or on its test part, taken as the run took what it learned from."""
+    recipe = _recipe_of(run) if (resolve(run) / "config.yaml").is_file() else None
+    if recipe is None:  # of a fine-tuning, or of weights without a run
+        return HeldOut(data, describe(data))
+    if isinstance(recipe, MSATransformerRecipe):
+        return HeldOut(data, describe(data), msa=recipe.msa)
+    return HeldOut(data, describe(data), recipe.text)
+
+
+def _recipe_of(run: str | Path) -> Any | None:
+    """The recipe of a pretraining; None of a fine-tuning."""
+    settings = RunFolder(resolve(run)).config()
+    if settings.get("system") not in RECIPES:
+        return None
+    return from_dict(RECIPES[settings["system"]], settings, f"{run}/config.yaml")
 
 
 def subset(data: SequenceSet, chosen: list[int]) -> SequenceSet:

@@ -41,7 +41,7 @@ def probe(
     from core.training.pretrained import data_of, seed_folders
     from mmbio.config import ResidueProbeConfig
     from mmbio.data.sources import load
-    from mmbio.held_out import HeldOut, describe, held_out_of
+    from mmbio.held_out import as_taken, held_out_of
     from mmbio.models import load_model
     from mmbio.probing import ProbeSettings, probe_rows, probe_table
 
@@ -53,11 +53,7 @@ def probe(
         raise UserError(f"--window {window}: expected an odd number, 1 for the residue alone")
     folders = seed_folders(run)
     source = data or data_of(folders[0])
-    if data:
-        loaded = load(data)
-        given = HeldOut(loaded, describe(loaded))
-    else:
-        given = held_out_of(folders[0])
+    given = as_taken(load(data), folders[0]) if data else held_out_of(folders[0])
     models = [moved(load_model(folder), device) for folder in folders]
     settings = ProbeSettings(
         controls, split_words(methods), ResidueProbeConfig(epochs=epochs, window=window), given.text, given.msa

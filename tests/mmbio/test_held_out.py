@@ -14,12 +14,15 @@ from tiny_msas import random_rows, write_a3m
 
 from core.errors import UserError
 from core.random import generator
-from mmbio.config import CPCProtConfig, ESM2Config, SmilesBertRecipe
+from mmbio.config import CPCProtConfig, ESM2Config, MSADataConfig, SmilesBertRecipe
 from mmbio.data.sets import SequenceSet
+from mmbio.data.sources import load
 from mmbio.held_out import held_out_of
+from mmbio.models import load_model
 from mmbio.models.cpcprot import CPCProt
 from mmbio.models.esm2 import ESM2
 from mmbio.molecules.vocabulary import build_vocabulary, smiles_vocabulary
+from mmbio.msa_score import score_msa
 from mmbio.sequences import join
 from mmbio.texts import counted, samples_of, spelled
 
@@ -109,6 +112,24 @@ def test_alignments(tmp_path: Path) -> None:
     run = train(tmp_path, "none", {**values, "train": {"epochs": 1, "batch_size": 2}})  # a tenth of nine is none
     assert "9 alignments that were trained on" in (run / "report.html").read_text()
     assert "held out nothing" in command("probe", run).err
+
+
+def test_other_alignments_are_taken_as_the_run_takes_its_own(tmp_path: Path) -> None:
+    (tmp_path / "msa").mkdir()
+    for number in range(4):
+        write_a3m(tmp_path / "msa" / f"{number}.a3m", random_rows(6, 20, number))
+    word = f"msa:{tmp_path / 'msa'}"
+    values = {"system": "msa_transformer", "model": BERT, "data": word, "train": {"epochs": 1, "batch_size": 2}}
+    shallow = {"depth": 2, "width": 9, "held_out": 0.3}
+    run = train(tmp_path, "some", {**values, "msa": shallow})
+    said = command("probe", run, "--data", word, "--device", "cpu")
+    assert said.status == 0, said.err
+    (row,) = (row for row in json.loads((run / "probe.json").read_text())["rows"] if row["features"] == "pretrained")
+    model, data = load_model(run), load(word)
+    scores = [score_msa(model, model.samples(data, range(4), MSADataConfig(**some))) for some in (shallow, {})]
+    found = row["scores"]["perplexity"]["mean"]
+    assert found == pytest.approx(scores[0].perplexity, rel=1e-5)
+    assert found != pytest.approx(scores[1].perplexity, rel=1e-3)
 
 
 def test_molecules_that_are_read_in_all_spellings(tmp_path: Path) -> None:
