@@ -17,6 +17,7 @@ from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.graph import Graphs, join
 from mmgraph.inference import embed_in_blocks
 from mmgraph.layers.pool import pool_nodes
+from mmgraph.models.classifier import GraphClassifier
 from mmgraph.models.gmae import GMAE
 from mmgraph.probes import Batches
 
@@ -36,8 +37,9 @@ def embed(model: Any, graph: Graphs, sampling: SamplingConfig | None = None) -> 
 
     Layer by layer in blocks of nodes where graphs are sampled to train on; from ego-graphs by a model that takes no more.
     """
-    if isinstance(model, GMAE):
-        return embed_roots(model, EgoSet(graph, model.config.neighbours))
+    reader = model.encoder if isinstance(model, GraphClassifier) else model
+    if isinstance(reader, GMAE):
+        return embed_roots(reader, EgoSet(graph, reader.config.neighbours))
     if sampling is not None and sampling.roots:
         return embed_in_blocks(model, graph)
     return model.eval().encode(graph.to(device_of(model))).float().cpu()

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.config import from_dict
 from core.errors import UserError
 from core.evaluation.metrics import accuracy, mean_class_accuracy
 from core.reporting.scores import write_scores
-from core.saving import describe, load_strictly, resolve
+from core.saving import MODEL, describe, load_strictly, resolve
 from core.training.data import Microbatch
 from core.training.freeze import freeze_unused
 from core.training.job import Job, run_training
@@ -23,7 +24,7 @@ from core.training.pretrained import data_of
 from core.training.run import RunFolder
 from core.training.selection import BestWeights, read_record
 from mmgraph.config import GraphClassifierConfig, GraphFinetuneRecipe
-from mmgraph.data.parts import LabelledGraphs, LabelledNodes, Part, labelled_parts
+from mmgraph.data.parts import Part, as_egos, labelled_parts
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.sources import load
 from mmgraph.models import load_model
@@ -64,15 +65,21 @@ def finetune(
     recipe = dataclasses.replace(recipe, data=recipe.data or data_of(source)) if data is None else recipe
     given = load(recipe.data) if data is None else data
     where = recipe.data or given.name
-    train, validation, test = labelled_parts(given, recipe.task, recipe.train.seed, where)
+    parts = labelled_parts(given, recipe.task, recipe.train.seed, where)
+    described = describe(source)
+    if described["model"] == GMAE.__name__:  # which reads nodes from ego-graphs
+        parts = as_egos(parts, from_dict(GMAE.Config, described["config"], f"{source}/{MODEL}: config").neighbours)
+    train, validation, test = parts
 
     def make(main: bool) -> Job:
         model = new_classifier(source, recipe, train, where, scratch)
         size = recipe.train.batch_size
         best = BestWeights(folder.state, model, lambda: evaluate(model, validation, size)["accuracy"], "accuracy", main)
         counts = {name: part.count for name, part in (("train", train), ("validation", validation), ("test", test))}
-        described = describe_data(given, where)
-        said = {"pretrained": None if scratch else str(source), "data": {**described["data"], **counts}}
+        said = {
+            "pretrained": None if scratch else str(source),
+            "data": {**describe_data(given, where)["data"], **counts},
+        }
         return Job(model, train, supervised_step, said, best.after_epoch, best.restore)
 
     config = {**dataclasses.asdict(recipe), "pretrained": str(source), "scratch": scratch}
@@ -85,7 +92,7 @@ def finetune(
 
 
 def new_classifier(
-    source: Path, recipe: GraphFinetuneRecipe, train: LabelledNodes | LabelledGraphs, where: str, scratch: bool
+    source: Path, recipe: GraphFinetuneRecipe, train: Part, where: str, scratch: bool
 ) -> GraphClassifier:
     """A classifier with a fresh head on a saved model's encoder, which has its weights or (scratch) fresh ones.
 
@@ -99,10 +106,6 @@ def new_classifier(
         raise UserError(f"{source}: is fine-tuned already; expected a pretrained model")
     pretrained = load_model(source)
     pretrained.check(all_graphs(train.data), where)
-    if isinstance(pretrained, GMAE) and recipe.task == "nodes":
-        raise UserError(
-            f"{source}: a GMAE reads nodes from ego-graphs; it is probed, or fine-tuned on graphs, not on nodes"
-        )
     batch = train.look(LOOKED_AT)
     with torch.no_grad():
         width = pretrained.encode(batch).shape[1]

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.errors import UserError
+from core.random import generator
+from mmgraph.data.ego import EgoSet
 from mmgraph.data.inductive import InductiveSet
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.splits import split_graphs
@@ -62,6 +64,57 @@ class LabelledNodes:
 
 
 @dataclass(frozen=True)
+class LabelledEgos:
+    """Some of the nodes of a graph, each the root of an ego-graph, which is a sample and drawn anew every time.
+
+    Args:
+        nodes: that have a label.
+        egos: of the same graph.
+    """
+
+    nodes: LabelledNodes
+    egos: EgoSet
+
+    @property
+    def data(self) -> NodeSet:
+        return self.nodes.data
+
+    @property
+    def classes(self) -> int:
+        return self.nodes.classes
+
+    @property
+    def count(self) -> int:
+        """Nodes with a label."""
+        return self.nodes.count
+
+    def __len__(self) -> int:
+        return self.nodes.count
+
+    def sample(self, index: int, generator: torch.Generator) -> Labelled:
+        root = int(self.nodes.nodes[index])
+        ego = self.egos.sample(root, generator)
+        labels = torch.full((len(ego.x),), -1)
+        labels[0] = self.data.labels[root]
+        return Labelled(ego, labels)
+
+    def collate(self, samples: Sequence[Labelled]) -> Labelled:
+        return Labelled(self.egos.collate([s.graphs for s in samples]), torch.cat([s.labels for s in samples]))
+
+    def look(self, count: int) -> Graphs:
+        """The ego-graphs of the first nodes, as one batch."""
+        return self._drawn(range(min(count, len(self)))).graphs
+
+    def batches(self, size: int) -> Iterator[Labelled]:
+        """All of them in order, always the same draws."""
+        for start in range(0, len(self), size):
+            yield self._drawn(range(start, min(start + size, len(self))))
+
+    def _drawn(self, indices: range) -> Labelled:
+        return self.collate([self.sample(i, generator(i, "ego")) for i in indices])
+
+
+@dataclass(frozen=True)
 class LabelledGraphs:
     """Some of the graphs of a set, each a sample."""
 
@@ -98,7 +151,17 @@ class LabelledGraphs:
             yield self.collate([self.sample(i, torch.Generator()) for i in range(start, stop)])
 
 
-Part = LabelledNodes | LabelledGraphs
+Part = LabelledNodes | LabelledEgos | LabelledGraphs
+
+
+def as_egos(parts: tuple[Part, Part, Part], sizes: Sequence[int]) -> tuple[Part, Part, Part]:
+    """Parts of nodes as the roots of ego-graphs of so many neighbours a hop; parts of graphs as they are."""
+    first = parts[0]
+    if not isinstance(first, LabelledNodes):
+        return parts
+    egos = EgoSet(first.data.graph, sizes)
+    train, validation, test = (LabelledEgos(part, egos) if isinstance(part, LabelledNodes) else part for part in parts)
+    return train, validation, test
 
 
 def check_training_nodes(data: NodeSet, source: str) -> None:

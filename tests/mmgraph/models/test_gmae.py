@@ -19,6 +19,7 @@ from core.random import generator
 from mmgraph.cli import ABOUT, COMMANDS
 from mmgraph.config import GMAEConfig
 from mmgraph.data.ego import EgoSet, draw_ego
+from mmgraph.data.parts import LabelledEgos, LabelledNodes, as_egos
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.structured import StructuredSet
 from mmgraph.embedding import embed_nodes
@@ -338,6 +339,43 @@ def test_the_command_line(kind: str, tmp_path: Path, shared: Path) -> None:
     assert command("probe", out, "--controls", "false") == 0
     (row,) = json.loads((out / "probe.json").read_text())["rows"]
     assert 0.05 < row["mean"] <= 1
+
+
+def test_labelled_roots() -> None:
+    """Only roots have labels; training draws anew, scoring does not; parts of graphs stay as they are."""
+    data = ring(40, 1, 6)
+    part = LabelledNodes(data, data.val)
+    egos = as_egos((part, part, part), (2, 2))[1]
+    assert isinstance(egos, LabelledEgos)
+    assert (len(egos), egos.count, egos.classes) == (len(data.val), len(data.val), data.classes)
+    one, same, other = (egos.collate([egos.sample(i, generator(seed, i)) for i in range(8)]) for seed in (0, 0, 1))
+    assert torch.equal(one.graphs.x, same.graphs.x)
+    assert len(one.graphs.x) != len(other.graphs.x) or not torch.equal(one.graphs.x, other.graphs.x)
+    roots = one.graphs.offsets[:-1]
+    assert torch.equal((one.labels >= 0).nonzero().squeeze(1), roots)
+    assert torch.equal(one.labels[roots], data.labels[data.val[:8]])
+    assert torch.equal(one.graphs.x[roots], data.graph.x[data.val[:8]])
+    first, again = (torch.cat([batch.graphs.x for batch in egos.batches(size)]) for size in (3, len(egos)))
+    assert torch.equal(first, again)
+    assert torch.equal(egos.look(3).x, first[: len(egos.look(3).x)])
+
+
+def test_fine_tuned_on_nodes(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    GMAE(GMAEConfig(width=64, dim=16, heads=2, depth=1, decoder_depth=1, neighbours=(3, 3), views=1)).save_pretrained(
+        tmp_path / "model"
+    )
+
+    def command(*words: object) -> int:
+        return run("mmgraph", ABOUT, COMMANDS, [str(word) for word in words])
+
+    words = ("finetune", tmp_path / "model", "--recipe", "finetune_egos", "--data", "digits", "--out", tmp_path / "ft")
+    assert command(*words, "--train.epochs", 15, "--optim.lr", 0.01) == 0
+    (result,) = (tmp_path / "ft").glob("seed-0/result.json")
+    assert json.loads(result.read_text())["accuracy"] > 0.6  # of ten classes
+    assert command("embed", tmp_path / "ft" / "seed-0", "--out", tmp_path / "e.npz") == 0
+    with np.load(tmp_path / "e.npz") as found:
+        assert found["embeddings"].shape == (1797, 16)
 
 
 def test_isolated_nodes_alone_have_no_loss() -> None:
