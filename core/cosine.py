@@ -16,11 +16,7 @@ class _Cosine(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, first: Tensor, second: Tensor) -> Tensor:
         lengths = [x.norm(dim=-1).clamp(min=EPS) for x in (first, second)]
-        # in blocks, as vecdot writes all products before it sums them
-        width = first.shape[-1]
-        blocks = [x.reshape(-1, width).split(max(1, BLOCK // width)) for x in (first, second)]
-        dots = torch.cat([torch.linalg.vecdot(*pair) for pair in zip(*blocks, strict=True)]).view(first.shape[:-1])
-        cosine = dots / (lengths[0] * lengths[1])
+        cosine = _dots(first, second) / (lengths[0] * lengths[1])
         ctx.save_for_backward(first, second, cosine, *lengths)
         return cosine
 
@@ -39,6 +35,15 @@ class _Cosine(torch.autograd.Function):
             side(first, second, lengths[0]) if wanted[0] else None,
             side(second, first, lengths[1]) if wanted[1] else None,
         )
+
+
+def _dots(first: Tensor, second: Tensor) -> Tensor:
+    """Dot products of rows: (..., C), (..., C) -> (...); on a CPU in blocks, as vecdot writes all products before summing them."""
+    if first.device.type != "cpu" or first.ndim < 2:
+        return torch.linalg.vecdot(first, second)
+    rows = max(1, BLOCK * len(first) // max(1, first.numel()))
+    pairs = zip(first.split(rows), second.split(rows), strict=True)
+    return torch.cat([torch.linalg.vecdot(*pair) for pair in pairs])
 
 
 def cosine_similarity(first: Tensor, second: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from core.errors import UserError
-from mmbio.alignments import join_alignments
+from mmbio.alignments import Alignments, join_alignments
 from mmbio.evaluating import evaluating
 from mmbio.proteins.msa import Alignment
 from mmbio.windows import windows
@@ -47,6 +47,12 @@ def read_rows(model: MSATransformer, alignment: Alignment, count: int) -> NDArra
     return ids[spread_rows(ids, count)]
 
 
+def as_batch(model: MSATransformer, rows: NDArray[np.int16]) -> Alignments:
+    """Token ids (R, C) as an alignment of a model, begin tokens added, on its device."""
+    wrapped = torch.stack([model.vocabulary.wrap(row.tolist()) for row in rows])
+    return join_alignments([wrapped]).to(next(model.parameters()).device)
+
+
 def rows_to_read(model: MSATransformer, rows: int | None) -> int:
     """Rows of an alignment that a model reads at most: those that are asked for, or 128, or as many as it has positions for.
 
@@ -60,12 +66,11 @@ def rows_to_read(model: MSATransformer, rows: int | None) -> int:
 
 
 def _embedded(model: MSATransformer, alignment: Alignment, count: int) -> NDArray[np.float32]:
-    vocabulary, device = model.vocabulary, next(model.parameters()).device
+    vocabulary = model.vocabulary
     chosen = read_rows(model, alignment, count)
     found = np.zeros((alignment.width, model.config.dim), np.float32)
     for begin, end, first, last in windows(alignment.width, model.longest - vocabulary.around):
-        part = torch.stack([vocabulary.wrap(row[begin:end].tolist()) for row in chosen])
-        batch = join_alignments([part]).to(device)
+        batch = as_batch(model, chosen[:, begin:end])
         query = batch.split(model.encode(batch))[0][0, vocabulary.before :].float().cpu().numpy()
         found[first:last] = query[first - begin : last - begin]
     if not np.isfinite(found).all():

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from core.errors import UserError
 from core.saving import load_tensors, save_tensors
-from mmbio.alignment_features import read_rows, rows_to_read
-from mmbio.alignments import Alignments, join_alignments
+from mmbio.alignment_features import as_batch, read_rows, rows_to_read
+from mmbio.alignments import Alignments
 from mmbio.evaluating import evaluating
 from mmbio.models.masked_lm import MaskedLM
 from mmbio.models.msa_transformer import MSATransformer
@@ -165,7 +165,6 @@ def contacts_of_alignments(
             raise UserError(
                 f"{alignment.name}: {alignment.width} columns; contacts are of at most {longest} for this model"
             )
-        wrapped = [model.vocabulary.wrap(row.tolist()) for row in read_rows(model, alignment, count)]
-        batch = join_alignments([torch.stack(wrapped)]).to(next(model.parameters()).device)
+        batch = as_batch(model, read_rows(model, alignment, count))
         found.append(predict_contacts(model, head, batch)[0].cpu().numpy())
     return found

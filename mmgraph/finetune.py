@@ -106,7 +106,7 @@ def new_classifier(
         raise UserError(f"{source}: is fine-tuned already; expected a pretrained model")
     pretrained = load_model(source)
     pretrained.check(all_graphs(train.data), where)
-    batch = train.look(LOOKED_AT)
+    batch = next(train.batches(LOOKED_AT)).graphs
     with torch.no_grad():
         width = pretrained.encode(batch).shape[1]
     config = GraphClassifierConfig(

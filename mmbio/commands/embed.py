@@ -70,12 +70,10 @@ def embed(
         write_atomically(Path(out), content.getvalue())
     except OSError as error:
         raise UserError(f"{out}: could not be written ({error.strerror or error})") from error
-    count = len(arrays["names"])
-    print(
-        f"{out}: contacts of {count}"
-        if contacts
-        else f"{out}: {len(arrays['embeddings'])} x {arrays['embeddings'].shape[1]}"
-    )
+    if contacts:
+        print(f"{out}: contacts of {len(arrays['names'])}")
+    else:
+        print(f"{out}: {arrays['embeddings'].shape[0]} x {arrays['embeddings'].shape[1]}")
 
 
 def _of_sequences(model: Any, inputs: list[str], residues: bool) -> dict[str, Any]:

@@ -54,10 +54,6 @@ class LabelledNodes:
     def collate(self, samples: Sequence[Labelled]) -> Labelled:
         return samples[0]
 
-    def look(self, count: int) -> Graphs:
-        """The graph."""
-        return self.data.graph
-
     def batches(self, size: int) -> Iterator[Labelled]:
         """The one sample."""
         yield self.sample(0, torch.Generator())
@@ -101,17 +97,9 @@ class LabelledEgos:
     def collate(self, samples: Sequence[Labelled]) -> Labelled:
         return Labelled(self.egos.collate([s.graphs for s in samples]), torch.cat([s.labels for s in samples]))
 
-    def look(self, count: int) -> Graphs:
-        """The ego-graphs of the first nodes, as one batch."""
-        return self._drawn(range(min(count, len(self)))).graphs
-
     def batches(self, size: int) -> Iterator[Labelled]:
         """All of them in order, always the same draws."""
-        for start in range(0, len(self), size):
-            yield self._drawn(range(start, min(start + size, len(self))))
-
-    def _drawn(self, indices: range) -> Labelled:
-        return self.collate([self.sample(i, generator(i, "ego")) for i in indices])
+        return in_order(self, size)
 
 
 @dataclass(frozen=True)
@@ -140,15 +128,16 @@ class LabelledGraphs:
     def collate(self, samples: Sequence[Labelled]) -> Labelled:
         return Labelled(join([s.graphs for s in samples]), torch.cat([s.labels for s in samples]))
 
-    def look(self, count: int) -> Graphs:
-        """The first of the graphs, as one batch."""
-        return join([self.data.graphs[at] for at in self.indices[:count]])
-
     def batches(self, size: int) -> Iterator[Labelled]:
         """All of them in order."""
-        for start in range(0, len(self), size):
-            stop = min(start + size, len(self))
-            yield self.collate([self.sample(i, torch.Generator()) for i in range(start, stop)])
+        return in_order(self, size)
+
+
+def in_order(part: LabelledEgos | LabelledGraphs, size: int) -> Iterator[Labelled]:
+    """All samples of a part, so many a batch; what is drawn is the same every time."""
+    for start in range(0, len(part), size):
+        indices = range(start, min(start + size, len(part)))
+        yield part.collate([part.sample(i, generator(i, "ego")) for i in indices])
 
 
 Part = LabelledNodes | LabelledEgos | LabelledGraphs

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from models.esm_oracle import regression
+from esm_oracle import msa_transformer, regression
 from tiny_mmbio import command, write_fasta
 from tiny_msas import random_rows, write_a3m
 
@@ -82,13 +81,8 @@ def test_of_alignments(msa: Path, tmp_path: Path) -> None:
 
 
 def test_converted_weights_give_the_contacts_of_fair_esm(tmp_path: Path) -> None:
-    esm = pytest.importorskip("esm")
-    arguments = argparse.Namespace(
-        layers=2, embed_dim=32, ffn_embed_dim=64, attention_heads=4, dropout=0.1, attention_dropout=0.1,
-        activation_dropout=0.1, max_tokens=2**14, max_positions=64, embed_positions_msa=True,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    official = esm.MSATransformer(arguments, esm.Alphabet.from_architecture("msa_transformer")).eval()
+    pytest.importorskip("esm")
+    official = msa_transformer()
     with torch.no_grad():
         official.contact_head.regression.weight.mul_(30)
     torch.save({"model": official.state_dict()}, tmp_path / "a.pt")

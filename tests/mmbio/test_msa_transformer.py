@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import math
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from esm_oracle import msa_transformer
 from tiny_mmbio import command, write_recipe
 from tiny_msas import random_rows, write_a3m
 
@@ -41,19 +41,14 @@ def tokens(rows: int, columns: int, seed: int) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def official() -> Any:
-    esm = pytest.importorskip("esm")
-    arguments = argparse.Namespace(
-        layers=2, embed_dim=32, ffn_embed_dim=64, attention_heads=4, dropout=0.1, attention_dropout=0.1,
-        activation_dropout=0.1, max_tokens=2**14, max_positions=64, embed_positions_msa=True,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    model = esm.MSATransformer(arguments, esm.Alphabet.from_architecture("msa_transformer"))
+    pytest.importorskip("esm")
+    model = msa_transformer()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.ndim == 1 or "norm" in name:
                 parameter.add_(0.1 * torch.randn_like(parameter))
         model.msa_position_embedding.mul_(30)
-    return model.eval()
+    return model
 
 
 @pytest.fixture(scope="module")

@@ -54,6 +54,18 @@ def esm1b(norm_before: bool, depth: int = 2, dim: int = 24, heads: int = 3, posi
     return Peer(model, {"args": args, "model": trained_names(model)}, alphabet)
 
 
+def msa_transformer() -> Any:
+    """The MSA Transformer, small."""
+    from esm import Alphabet, MSATransformer
+
+    arguments = Namespace(
+        layers=2, embed_dim=32, ffn_embed_dim=64, attention_heads=4, dropout=0.1, attention_dropout=0.1,
+        activation_dropout=0.1, max_tokens=2**14, max_positions=64, embed_positions_msa=True,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    return MSATransformer(arguments, Alphabet.from_architecture("msa_transformer")).eval()
+
+
 def perturbed(model: Any) -> Any:
     """Biases and norms moved from zero and one, where a mistake in them would not show."""
     with torch.no_grad():
