@@ -38,7 +38,7 @@ class _Cosine(torch.autograd.Function):
 
 
 def _dots(first: Tensor, second: Tensor) -> Tensor:
-    """Dot products of rows: (..., C), (..., C) -> (...); on a CPU in blocks, as vecdot writes all products before summing them."""
+    """Dot products of rows: (..., C), (..., C) -> (...); on a CPU in blocks, as vecdot writes all products first."""
     if first.device.type != "cpu" or first.ndim < 2:
         return torch.linalg.vecdot(first, second)
     rows = max(1, BLOCK * len(first) // max(1, first.numel()))
