@@ -71,3 +71,12 @@ def test_nothing_and_everything() -> None:
     assert Dropout(0.5).eval()(x) is x
     with pytest.raises(ValueError, match="from 0 to 1"):
         dropout(x, 1.5)
+
+
+@pytest.mark.parametrize("dropped", [1, 2, 32767, 32768, 32769, 65535])
+def test_sixteen_bits_decide_over_an_element(dropped: int) -> None:
+    torch.manual_seed(0)
+    draws = torch.empty(1 << 16, dtype=torch.int64).random_(-(1 << 63), None).view(torch.int16)
+    torch.manual_seed(0)
+    out = dropout(torch.ones(len(draws)), dropped / 65536)
+    assert torch.equal(out != 0, draws.int() + 32768 >= dropped)
