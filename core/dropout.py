@@ -31,9 +31,9 @@ def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
     """Values set to zero with probability ``p``, the others divided by 1 - p: any shape, floating dtype.
 
     As :func:`torch.nn.functional.dropout`, which draws a number for every element, one after another. Here, on a CPU,
-    sixteen bits decide over an element, so that four come from one draw: a quarter of the time, forward and backward. ``p`` is rounded
-    to a multiple of 2^-16 and the scale is that of the rounded probability, so the expected value is exactly ``x``. Numbers come
-    from torch's default generator.
+    sixteen bits decide over an element, so that four come from one draw: a third of the time, forward and backward. ``p`` is
+    rounded to a multiple of 2^-16 and the scale is that of the rounded probability, so the expected value is exactly ``x``.
+    Numbers come from torch's default generator.
 
     Raises:
         ValueError: ``p`` outside 0 to 1.

@@ -11,6 +11,7 @@ import torch
 from scipy import sparse
 
 from core.errors import UserError
+from mmgraph.data.edges import distinct
 from mmgraph.data.sets import NodeSet
 from mmgraph.data.splits import split_nodes
 from mmgraph.graph import Graphs
@@ -60,7 +61,7 @@ def node_arrays(path: str | Path, seed: int = 0) -> NodeSet:
     if arrays[y_name].ndim != 1 or not np.issubdtype(arrays[y_name].dtype, np.integer):
         found = arrays[y_name]
         raise UserError(f"{path}: labels {found.dtype} of shape {found.shape}; expected integers, one a node")
-    both = torch.from_numpy(np.concatenate([edges, edges[::-1]], 1).astype(np.int64)).unique(dim=1)
+    both = torch.from_numpy(distinct(np.concatenate([edges, edges[::-1]], 1)))
     labels = torch.from_numpy(arrays[y_name].astype(np.int64))
     graph = Graphs(x, both)
     return NodeSet(path.stem, graph, labels, *split_nodes(labels, seed))

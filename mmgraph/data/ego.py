@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmgraph.data.edges import distinct
 from mmgraph.data.neighbours import Neighbours
 from mmgraph.graph import Graphs, join
 from mmgraph.structure import StructuredGraphs, with_structure
@@ -37,7 +38,7 @@ class EgoSet:
     def __init__(self, graph: Graphs, sizes: Sequence[int]) -> None:
         self.graph = graph
         self.sizes = tuple(sizes)
-        once = graph.edge_index.cpu().unique(dim=1)  # a neighbour is one, however many edges lead to it
+        once = torch.from_numpy(distinct(graph.edge_index.cpu().numpy()))  # a neighbour is one, however many edges lead to it
         self.neighbours = Neighbours.of_graph(Graphs(graph.x.cpu(), once))
 
     def __len__(self) -> int:
