@@ -38,7 +38,8 @@ class EgoSet:
     def __init__(self, graph: Graphs, sizes: Sequence[int]) -> None:
         self.graph = graph
         self.sizes = tuple(sizes)
-        once = torch.from_numpy(distinct(graph.edge_index.cpu().numpy()))  # a neighbour is one, however many edges lead to it
+        # a neighbour is one, however many edges lead to it
+        once = torch.from_numpy(distinct(graph.edge_index.cpu().numpy()))
         self.neighbours = Neighbours.of_graph(Graphs(graph.x.cpu(), once))
 
     def __len__(self) -> int:
