@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from core.errors import UserError
 from core.evaluation.probes import ProbeData, knn, linear_svm
+from core.evaluation.radial_svm import cross_validated_svm
 from core.random import derive_seed
 from mmgraph.config import NodeProbeConfig
 from mmgraph.data.sets import GraphSet, NodeSet
@@ -134,9 +135,6 @@ def probe_graphs(embeddings: NDArray[np.floating], data: GraphSet, seed: int = 0
 
     Source: evaluate_graph_embeddings_using_svm in GraphMAE's official code, after Sun et al., "InfoGraph".
     """
-    from sklearn.model_selection import GridSearchCV, StratifiedKFold
-    from sklearn.svm import SVC
-
     if not np.isfinite(embeddings).all():
         raise UserError("embeddings: NaN or infinite values; expected finite ones")
     if (data.labels < 0).any():
@@ -144,9 +142,4 @@ def probe_graphs(embeddings: NDArray[np.floating], data: GraphSet, seed: int = 0
     counts = np.bincount(data.labels)
     if len(counts[counts > 0]) < 2 or counts[counts > 0].min() < FOLDS:
         raise UserError(f"{data.name}: {counts.tolist()} graphs a class; expected two classes of at least {FOLDS}")
-    scores = []
-    for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(embeddings, data.labels):
-        search = GridSearchCV(SVC(random_state=42), {"C": list(C_GRID)}, cv=5, scoring="accuracy")
-        search.fit(embeddings[train], data.labels[train])
-        scores.append(search.score(embeddings[test], data.labels[test]))
-    return float(np.mean(scores))
+    return float(np.mean(cross_validated_svm(embeddings, data.labels, FOLDS, C_GRID, seed)))
