@@ -19,6 +19,7 @@ from benchmarks.timing import Case, installed, run
 from core.random import generator
 from mmbio.config import ESM2Config
 from mmbio.models.esm2 import ESM2
+from mmbio.models.esm_names import plain_names
 from mmbio.models.esm_official import to_official
 from mmbio.proteins.alphabet import ESM, STANDARD
 from mmbio.sequences import Sequences, join
@@ -91,42 +92,14 @@ def transformers(model: ESM2) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
     )  # fmt: skip
     config._attn_implementation = "sdpa"
     peer: Any = EsmForMaskedLM(config)
-    own = peer.state_dict()
-    given = {hugging_face(name): tensor for name, tensor in to_official(model).items()}
-    missing = {name for name in own if name not in given}
-    if not all("inv_freq" in n or "contact_head" in n or n.endswith(("position_ids", "decoder.bias")) for n in missing):
-        raise AssertionError(f"weights of transformers without a counterpart: {sorted(missing)}")
-    if "lm_head.decoder.bias" in own:
-        given["lm_head.decoder.bias"] = given["lm_head.bias"]
-    peer.load_state_dict({**own, **given})
+    official = to_official(model)
+    own = plain_names(peer.state_dict()).weights
+    if own.keys() != official.keys():
+        raise AssertionError(f"weights without a counterpart: {sorted(own.keys() ^ official.keys())}")
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(official[name])
     return peer, lambda read: peer(input_ids=read, attention_mask=(read != ESM.pad_id).long()).logits
-
-
-def hugging_face(name: str) -> str:
-    """The name of an official weight in EsmForMaskedLM."""
-    if name in ("lm_head.weight", "lm_head.bias"):
-        return "lm_head.decoder.weight" if name.endswith("weight") else name
-    if name.startswith("lm_head."):
-        return name
-    if name.startswith("emb"):
-        return (
-            f"esm.embeddings.word_{name.replace('embed_tokens', 'embeddings')}"
-            if "tokens" in name
-            else f"esm.encoder.{name}"
-        )
-    layer = {
-        "self_attn.q_proj": "attention.self.query",
-        "self_attn.k_proj": "attention.self.key",
-        "self_attn.v_proj": "attention.self.value",
-        "self_attn.out_proj": "attention.output.dense",
-        "self_attn_layer_norm": "attention.LayerNorm",
-        "fc1": "intermediate.dense",
-        "fc2": "output.dense",
-        "final_layer_norm": "LayerNorm",
-    }
-    _, number, rest = name.split(".", 2)
-    module, _, entry = rest.rpartition(".")
-    return f"esm.encoder.layer.{number}.{layer[module]}.{entry}"
 
 
 def loss_of(peer: Peer, read: Tensor, scored: Tensor) -> Tensor:
