@@ -9,11 +9,12 @@ from core.cosine import cosine_similarity
 
 
 def scaled_cosine_error(prediction: Tensor, target: Tensor, gamma: float = 1.0) -> Tensor:
-    """Mean of (1 - cos(prediction, target)) ** gamma over tokens: (..., C), (..., C) -> scalar.
+    """Mean of (1 - cos(prediction, target)) ** gamma over tokens: (..., C), (..., C) -> scalar, 0 without a token.
 
     Source: Hou et al., "GraphMAE", Eq. 2 (its official code calls gamma ``alpha_l``).
     """
-    return (1 - cosine_similarity(prediction, target)).clamp(min=0).pow(gamma).mean()
+    errors = (1 - cosine_similarity(prediction, target)).clamp(min=0).pow(gamma)
+    return errors.mean() if errors.numel() else errors.sum()
 
 
 def cross_entropy(logits: Tensor, ids: Tensor) -> Tensor:

@@ -108,7 +108,11 @@ def describe(folder: Path) -> dict[str, Any]:
         described = json.loads(path.read_text())
         return {"model": described["model"], "config": dict(described["config"])}
     except FileNotFoundError as error:
-        raise UserError(f"{path}: missing; expected a run folder or a folder written by save_pretrained") from error
+        seeds = sorted(found.name for found in folder.glob("seed-*"))
+        instead = f"; name one of its runs: {', '.join(seeds)}" if seeds else ""
+        raise UserError(
+            f"{path}: missing; expected a run folder or a folder written by save_pretrained{instead}"
+        ) from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, KeyError, TypeError) as error:

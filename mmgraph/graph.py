@@ -71,18 +71,22 @@ class Graphs:
 
     @cached_property
     def weights(self) -> Tensor | None:
-        """Weights of ``edges`` in their order, one for every self-loop; None where the graph has none."""
-        return None if self.edge_weight is None else self._per_entry(self.edge_weight)
+        """Weights of ``edges`` in their order, one for a self-loop that the graph does not have; None where it has none."""
+        if self.edge_weight is None:
+            return None
+        ends, own = self.edge_index, self.edge_index[0] == self.edge_index[1]
+        loops = self.edge_weight.new_ones(len(self.x)).index_copy(0, ends[0, own], self.edge_weight[own])
+        return self._per_entry(self.edge_weight, loops)
 
     def edges_without(self, hidden: Tensor) -> tuple[Pattern, Tensor | None]:
         """The edges but for the hidden ones, (E,) bool over ``edge_index``, and their weights; self-loops stay."""
-        kept = self._per_entry(~hidden)
+        kept = self._per_entry(~hidden, hidden.new_ones(len(self.x)))
         return self.edges.of_entries(kept), None if self.weights is None else self.weights[kept]
 
-    def _per_entry(self, values: Tensor) -> Tensor:
-        """(E,) values in the order of ``edges``, with one or True at self-loops."""
-        own = values[self.edge_index[0] != self.edge_index[1]]
-        return torch.cat([own, own.new_ones(len(self.x))])[self._sorted[1]]
+    def _per_entry(self, values: Tensor, loops: Tensor) -> Tensor:
+        """(E,) values and (T,) those of self-loops in the order of ``edges``."""
+        between = values[self.edge_index[0] != self.edge_index[1]]
+        return torch.cat([between, loops])[self._sorted[1]]
 
     @cached_property
     def edge_offsets(self) -> Tensor:

@@ -14,7 +14,7 @@ from core.evaluation.untrained import untrained
 from core.training.run import RunFolder
 from mmgraph.config.links import LinksConfig
 from mmgraph.data.inductive import InductiveSet
-from mmgraph.data.links import ScoredPairs, split_links
+from mmgraph.data.links import ScoredPairs, edges_digest, split_links
 from mmgraph.data.sets import GraphSet, NodeSet
 
 
@@ -30,7 +30,8 @@ def score_links(model: Any, pairs: ScoredPairs) -> LinkScore:
     """Score the pairs by the model's own decoder, in evaluation mode.
 
     Raises:
-        UserError: a model that scores no edges, or scores that are not finite.
+        UserError: a model that scores no edges.
+        FloatingPointError: scores that are not finite.
     """
     from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -40,7 +41,7 @@ def score_links(model: Any, pairs: ScoredPairs) -> LinkScore:
     both = torch.cat([pairs.edges, pairs.others], 1).to(device)
     scores = model.eval().score_edges(pairs.graph.to(device), both).float().cpu()
     if not bool(scores.isfinite().all()):
-        raise UserError("scores of edges: NaN or infinite values; expected finite ones")
+        raise FloatingPointError("scores of edges are NaN or infinite")
     labels = torch.arange(both.shape[1]) < pairs.edges.shape[1]
     return LinkScore(float(roc_auc_score(labels, scores)), float(average_precision_score(labels, scores)))
 
@@ -57,19 +58,33 @@ def link_rows(
 
     Returns:
         No row where the runs have set no edges of this very data aside.
+
+    Raises:
+        UserError: edges of the run's own data are not those it began with, so that it may have trained on what is scored.
     """
     config = RunFolder(runs[0]).config() if (runs[0] / "config.yaml").is_file() else {}
-    if "links" not in config or not isinstance(data, NodeSet) or source != config["data"]:
+    if "links" not in config or not isinstance(data, NodeSet):
         return []
     links: LinksConfig = from_dict(LinksConfig, config["links"], str(runs[0] / "config.yaml"))
     if links.train_on_all:
         return []
+    digest = edges_digest(data.graph)
+    if any(RunFolder(run).environment().get("data", {}).get("edges_sha256") != digest for run in runs):
+        if source != config["data"]:
+            return []
+        raise UserError(
+            f"{runs[0]}: set edges of {source} aside that are not the edges there now (edges_sha256 in environment.json); "
+            "expected those it began with, as others may have been trained on. Other data is named by --data"
+        )
     seeds = [int(RunFolder(run).config()["train"]["seed"]) for run in runs]
     kinds = {"pretrained": models}
     if controls:
         kinds["untrained"] = [untrained(model, seed) for model, seed in zip(models, seeds, strict=True)]
     rows = []
     for name, scored in kinds.items():
-        scores = [score_links(m, split_links(data, links, s).test) for m, s in zip(scored, seeds, strict=True)]
+        try:
+            scores = [score_links(m, split_links(data, links, s).test) for m, s in zip(scored, seeds, strict=True)]
+        except FloatingPointError as error:
+            raise UserError(f"{runs[0]}: {error}; expected a model that was trained to the end") from error
         rows.append((name, mean_std([s.auc for s in scores]), mean_std([s.ap for s in scores]), len(scores)))
     return rows

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from core.errors import UserError
 from core.masking import Mask, count_hidden
 from core.random import Randomness
 
@@ -60,17 +59,15 @@ def mask_nodes(offsets: Tensor, ratio: float, replace: float = 0.0, randomness: 
         randomness: one CPU generator, one a graph (the first is used, since the draw is the batch's), or None.
 
     Returns:
-        A mask on the CPU. Both shares of the hidden nodes are rounded down, so one node may keep its features.
+        A mask on the CPU. Both shares of the hidden nodes are rounded down, so one node may keep its features. A batch of
+        a single node hides nothing and has no loss.
 
     Raises:
         ValueError: a ratio outside [0, 1).
-        UserError: a single node.
 
     Source: Hou et al., "GraphMAE", Section 3.2; edcoder.py of its official code.
     """
     total = int(offsets[-1])
-    if total < 2:
-        raise UserError(f"a batch of {total} node; expected two at least, one to hide and one to see")
     source = batch_generator(randomness)
     chosen = torch.randperm(total, generator=source)[: count_hidden(total, ratio)]
     order = chosen[torch.randperm(len(chosen), generator=source)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,6 +39,18 @@ def draw_non_edges(graphs: Graphs, count: int, source: torch.Generator | None) -
         if missing == 0:
             break
     return torch.cat(found, 1)
+
+
+def draw_distinct_non_edges(graphs: Graphs, count: int, source: torch.Generator | None) -> Tensor:
+    """As :func:`draw_non_edges`, but no pair twice, neither way round; fewer where that many are not found."""
+    found = torch.empty(2, 0, dtype=torch.int64)
+    for _ in range(ROUNDS):
+        found = torch.cat([found, draw_non_edges(graphs, count - found.shape[1], source)], 1)
+        key = found.amin(0) * len(graphs.x) + found.amax(0)
+        found = found[:, torch.from_numpy(np.sort(np.unique(key.numpy(), return_index=True)[1]))]
+        if found.shape[1] == count:
+            break
+    return found
 
 
 def _contains(ascending: Tensor, values: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from core.training.run import RunFolder
 from core.training.selection import BestWeights
 from mmgraph.config import GraphMAE2Recipe, GraphMAERecipe, MaskGAERecipe, MGAERecipe, Recipe, SamplingConfig
 from mmgraph.data.inductive import InductiveSet
-from mmgraph.data.links import split_links
+from mmgraph.data.links import edges_digest, split_links
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.data.sources import load
 from mmgraph.links import score_links
@@ -78,6 +78,7 @@ def link_job(
 ) -> Job:
     """Training on a part of the edges; the weights that predict those of the validation best are kept."""
     split = split_links(data, recipe.links, recipe.train.seed)
+    said = {"data": {**said["data"], "edges_sha256": edges_digest(data.graph)}}
     best = BestWeights(folder.state, model, lambda: score_links(model, split.val).auc, "auc", main)
 
     def after_epoch(epoch: int) -> dict[str, float] | None:

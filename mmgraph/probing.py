@@ -15,6 +15,7 @@ from mmgraph.data.inductive import InductiveSet
 from mmgraph.data.parts import check_training_nodes
 from mmgraph.data.sets import GraphSet, NodeSet
 from mmgraph.embedding import embed_graphs, embed_nodes, embed_parts, raw_nodes
+from mmgraph.models.classifier import GraphClassifier
 from mmgraph.probes import probe_graphs, probe_nodes, probe_nodes_by, probe_parts
 from mmgraph.runs import ProbeConfig
 
@@ -75,8 +76,14 @@ def probe_rows(
         methods: of :data:`NODE_PROBES` for nodes, the first of them where none is given; other data has one probe.
 
     Raises:
-        UserError: an unknown method, or data that cannot be probed.
+        UserError: an unknown method, data that cannot be probed, or graphs for a model that was fine-tuned on graphs, which
+            may have trained on those of any fold.
     """
+    if isinstance(data, GraphSet) and any(isinstance(model, GraphClassifier) for model in models):
+        raise UserError(
+            f"{data.name}: the model is fine-tuned and may have trained on graphs of any fold; expected a pretrained one. "
+            "What fine-tuning scores on its test part is in its result.json"
+        )
     known: tuple[str, ...] = GRAPH_PROBES
     if not isinstance(data, GraphSet):
         known = NODE_PROBES if isinstance(data, NodeSet) else PART_PROBES

@@ -53,6 +53,14 @@ def _readable(message: str, known: list[str]) -> str:
     key = key or re.search(r"does not accept (?:nested key|option) '([^']+)'", message)
     if key:
         return f"unknown key {key.group(1)!r}{_near('--' + key.group(1), known)}"
+    union = re.search(
+        r"Parser key \"([^\"]+)\": Does not validate .* Subtypes: \[(.+?)\] Errors: .* Given value: (.*)$", message
+    )
+    if union:
+        kinds = [
+            _said(kind) for kind in re.split(r", (?=<class|typing)", union.group(2)) if kind != "<class 'NoneType'>"
+        ]
+        return f"{union.group(1)}: expected {' or '.join(kinds)}, got {union.group(3)}"
     typed = re.search(r"Parser key \"([^\"]+)\": Expected an? (.+?)\. Got value: (.*)$", message)
     if typed:
         return f"{typed.group(1)}: expected {_said(typed.group(2))}, got {typed.group(3)}"
@@ -65,6 +73,7 @@ def _said(kind: str) -> str:
         "<class 'int'>": "a whole number",
         "<class 'float'>": "a finite number",
         "<class 'str'>": "text",
+        "<class 'bool'>": "true or false",
         "<class 'tuple'>": "a list such as [a, b]",
     }
     choices = re.fullmatch(r"typing\.Literal\[(.+)\]", kind)

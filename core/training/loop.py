@@ -119,7 +119,7 @@ def fit(
         step: computes loss and parts of one microbatch.
         after_step: called with the number of steps done (an EMA teacher moves here).
         after_epoch: called with the number of epochs done, on every process, the model in training mode; scores that
-            it gives are logged.
+            it gives are logged, a FloatingPointError that it raises says that training diverged.
         before_step: called with the number of the step when its gradients are there, before any weight moves.
         counted: (name, function): what the batches of all processes hold by it is logged a second, as ``name_per_second``.
         enough: called with the number of epochs done, behind ``after_epoch``; the training ends where the main process's says
@@ -226,6 +226,8 @@ def fit(
                     scores = after_epoch(done // plan.steps_per_epoch) or {}
                 except UserError as error:
                     problem = str(error)
+                except FloatingPointError as error:
+                    problem = _not_finite(done, str(error), folder.path)
                 raise_everywhere(fabric, problem)
                 if scores and fabric.is_global_zero:
                     _append(folder.metrics, {"step": done, "epoch": done / plan.steps_per_epoch, **scores})

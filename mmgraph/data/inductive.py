@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from core.errors import UserError
-from mmgraph.data.sets import check_classes, check_graph
+from mmgraph.data.sets import check_classes, check_graph, check_kinds
 from mmgraph.graph import Graphs, join
 
 PARTS = ("train", "val", "test")
@@ -56,6 +56,7 @@ class InductiveSet:
                     check_classes(f"{self.name}, {name} graph {number}", "node", labels, nodes)
         if len(kinds) > 1:
             raise UserError(f"{self.name}: labels of shapes {sorted(kinds)} a node; expected the same in all parts")
+        check_kinds(self.name, [graph.x for part in self.parts for graph in part.graphs])
         widths = {graph.x.shape[1] for part in self.parts for graph in part.graphs}
         if len(widths) > 1:
             raise UserError(f"{self.name}: {sorted(widths)} features a node; expected as many in all graphs")

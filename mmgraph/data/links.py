@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +15,7 @@ from core.random import generator
 from mmgraph.config.links import LinksConfig
 from mmgraph.data.sets import NodeSet
 from mmgraph.graph import Graphs, join
-from mmgraph.non_edges import draw_non_edges
+from mmgraph.non_edges import draw_distinct_non_edges
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,10 @@ class LinkSplit:
 def split_links(data: NodeSet, config: LinksConfig, seed: int) -> LinkSplit:
     """Split the undirected edges of a graph at random, each with both directions in the same part.
 
+    A pair is given in the direction that its edge has; one that goes both ways from the lower node to the higher.
+
     Validation looks at the edges of training, the test at those of training and, as ``test_sees`` says, of validation. As
-    many pairs that are no edges of any part are drawn beside those of each.
+    many pairs that are no edges of any part are drawn beside those of each, none of them twice.
 
     Args:
         seed: of the split and of the pairs.
@@ -62,16 +66,21 @@ def split_links(data: NodeSet, config: LinksConfig, seed: int) -> LinkSplit:
     pair, keys = graph.pairs
     count = len(keys)
     val, test = int(config.val * count), int(config.test * count)
-    if min(val, test, count - val - test) < 1:
-        raise UserError(f"{data.name}: {count} edges give {val} to validate and {test} to test; expected some of each")
+    if min(val, test) < 1 or count - val - test < 2:
+        raise UserError(
+            f"{data.name}: {count} edges give {val} to validate and {test} to test; expected some of each, and two to train on"
+        )
     order = torch.randperm(count, generator=source)
     part = torch.zeros(count + 1, dtype=torch.int64)  # the last is that of self-loops, which stay in training
     part[order[:val]], part[order[val : val + test]] = 1, 2
     part = part[pair]
-    others = draw_non_edges(graph, val + test, source)
+    others = draw_distinct_non_edges(graph, val + test, source)
     if others.shape[1] < val + test:
         raise UserError(f"{data.name}: nearly all pairs of nodes are edges; {val + test} that are none were wanted")
     ends = torch.stack([keys // len(graph.x), keys % len(graph.x)])
+    upwards = torch.zeros(count + 1, dtype=torch.bool)
+    upwards[pair[(graph.edge_index[0] < graph.edge_index[1]).cpu()]] = True
+    ends = torch.where(upwards[:count], ends, ends.flip(0))
     train = _kept(graph, part < 1)
     return LinkSplit(
         graph if config.train_on_all else train,
@@ -82,6 +91,11 @@ def split_links(data: NodeSet, config: LinksConfig, seed: int) -> LinkSplit:
             others[:, val:],
         ),
     )
+
+
+def edges_digest(graph: Graphs) -> str:
+    """SHA-256 of the undirected edges, on which alone, beside the seed, a split depends."""
+    return hashlib.sha256(np.ascontiguousarray(graph.pairs[1].numpy(), dtype="<i8").tobytes()).hexdigest()
 
 
 def _kept(graph: Graphs, keep: Tensor) -> Graphs:

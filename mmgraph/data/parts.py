@@ -186,6 +186,8 @@ def labelled_parts(
         raise UserError(f"{source}: its graphs have labels, and task is {task}; --recipe finetune_graphs is for these")
     if not np.issubdtype(data.labels.dtype, np.integer):
         raise UserError(f"{source}: labels of type {data.labels.dtype}; expected classes as integers")
+    if not (data.labels >= 0).any():
+        raise UserError(f"{source}: its graphs have no labels; expected some to fine-tune on")
     parts = [LabelledGraphs(data, indices) for indices in split_graphs(data.labels, seed)]
     if len(np.unique(data.labels[data.labels >= 0])) < 2:
         raise UserError(f"{source}: all graphs have one class; classification needs at least two")

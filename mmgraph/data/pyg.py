@@ -111,7 +111,7 @@ def _graphs(items: Sequence[Any], names: Sequence[str]) -> tuple[Graphs, ...]:
             raise UserError(f"{name}: nodes of several types; expected a homogeneous graph (see to_homogeneous)")
         if getattr(item, "edge_index", None) is None:
             raise UserError(f"{name}: no edge_index; expected (2, E) edges")
-    edges = [item.edge_index for item in items]
+    edges = [_edges(item.edge_index, name) for item, name in zip(items, names, strict=True)]
     has_x = [getattr(item, "x", None) is not None for item in items]
     if any(has_x) and not all(has_x):
         raise UserError(f"{names[has_x.index(False)]}: no x; expected features at every graph, or at none")
@@ -124,16 +124,30 @@ def _graphs(items: Sequence[Any], names: Sequence[str]) -> tuple[Graphs, ...]:
             raise UserError(f"{names[0] if len(names) == 1 else names[0] + ' and others'}: {error}") from error
     if any(_numbers(item) for item in items):
         warnings.warn(f"{names[0]}: edges have numbers as attributes, which are not used", stacklevel=3)
-    return tuple(
-        Graphs(x, e, None, _attributes(item), edge_weight=_weight(item))
-        for x, e, item in zip(features, edges, items, strict=True)
-    )
+    made = []
+    for x, e, item, name in zip(features, edges, items, names, strict=True):
+        try:
+            made.append(Graphs(x, e, None, _attributes(item), edge_weight=_weight(item)))
+        except ValueError as error:
+            raise UserError(f"{name}: {error}") from error
+    return tuple(made)
 
 
-def _features(x: Tensor, name: str) -> Tensor:
-    if not isinstance(x, Tensor) or x.layout != torch.strided:
-        raise UserError(f"{name}: x is a {type(x).__name__}; expected a dense tensor")
-    x = x[:, None] if x.ndim == 1 else x
+def _edges(index: Any, name: str) -> Tensor:
+    if not isinstance(index, Tensor) or index.layout != torch.strided:
+        raise UserError(f"{name}: edge_index is a {type(index).__name__}; expected a dense tensor")
+    if index.numel() == 0:  # of no edges torch makes floats, and often one dimension
+        return index.new_zeros(2, 0, dtype=torch.int64)
+    if index.ndim != 2 or len(index) != 2 or index.is_floating_point() or index.is_complex():
+        raise UserError(f"{name}: edge_index {index.dtype} {tuple(index.shape)}; expected integers of shape (2, E)")
+    return index
+
+
+def _features(x: Any, name: str) -> Tensor:
+    if not isinstance(x, Tensor) or x.layout != torch.strided or x.is_complex():
+        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise UserError(f"{name}: x is a {kind}; expected a dense tensor of numbers")
+    x = x.detach()[:, None] if x.ndim == 1 else x.detach()
     return x.float() if x.is_floating_point() or x.dtype == torch.bool else x.long()
 
 
@@ -151,7 +165,7 @@ def _numbers(item: Any) -> bool:
 
 def _weight(item: Any) -> Tensor | None:
     weight = getattr(item, "edge_weight", None)
-    return None if weight is None else weight.reshape(-1).float()
+    return None if weight is None else weight.detach().reshape(-1).float()
 
 
 def _classes(y: Any) -> Tensor | None:

@@ -42,7 +42,11 @@ class NodeSet:
         for part in ("train", "val", "test"):
             nodes = getattr(self, part)
             if nodes.numel() == 0:
-                raise UserError(f"{self.name}: no nodes in its {part} part")
+                known = int((self.labels >= 0).sum())
+                raise UserError(
+                    f"{self.name}: no nodes in its {part} part, of {known} with a label; give more a label, or none to learn "
+                    "from it without"
+                )
             inside = 0 <= int(nodes.min()) <= int(nodes.max()) < len(self.labels)
             if not inside or int(self.labels[nodes].min()) < 0:
                 raise UserError(f"{self.name}: its {part} part has nodes without a label, or that are not in the graph")
@@ -88,6 +92,7 @@ class GraphSet:
         widths = {graph.x.shape[1] for graph in self.graphs}
         if len(widths) > 1:
             raise UserError(f"{self.name}: {sorted(widths)} features a node; expected as many in all graphs")
+        check_kinds(self.name, [graph.x for graph in self.graphs])
         for what in ("edge_attr", "edge_weight"):
             if len({getattr(graph, what) is None for graph in self.graphs}) > 1:
                 raise UserError(f"{self.name}: some of its graphs have {what}, others have none")
@@ -106,6 +111,19 @@ class GraphSet:
 
     def collate(self, samples: Sequence[Graphs]) -> Graphs:
         return join(samples)
+
+
+def check_kinds(name: str, features: Sequence[Tensor]) -> None:
+    """See that nodes of all graphs have features, or those of all have categories.
+
+    Raises:
+        UserError: two types.
+    """
+    other = next((at for at, x in enumerate(features) if x.dtype != features[0].dtype), None)
+    if other is not None:
+        raise UserError(
+            f"{name}: x of graph 0 is {features[0].dtype}, that of graph {other} {features[other].dtype}; expected one type"
+        )
 
 
 def check_classes(name: str, kind: str, labels: Tensor, most: int) -> None:

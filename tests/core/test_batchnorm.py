@@ -13,6 +13,7 @@ from torch import multiprocessing, nn
 from core.batchnorm import BatchNorm
 
 SHAPES = [(10, 3), (4, 3, 5)]
+SINGLE = (1, 3)
 
 
 def whole_batch(shape: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -34,26 +35,26 @@ KINDS: list[dict[str, float | None]] = [
     {"affine": False},
     {"track_running_stats": False},
 ]
+CASES = [(shape, settings) for shape in SHAPES for settings in KINDS] + [(SINGLE, settings) for settings in KINDS[:3]]
 
 
 def in_process(rank: int, port: int, folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     results = []
-    for shape in SHAPES:
-        for settings in KINDS:
-            module = layer(BatchNorm, **settings)
-            rows = shape[0] * 6 // 10  # unequal parts
-            x, weight = whole_batch(shape)
-            part = slice(0, rows) if rank == 0 else slice(rows, None)
-            x = x[part].clone().requires_grad_()
-            first = module(x)
-            second = module(2 * x)
-            ((first + second) * weight[part]).sum().backward()
-            for p in module.parameters():
-                dist.all_reduce(p.grad)
-            gradients = {name: p.grad for name, p in module.named_parameters()}
-            results.append((first.detach(), x.grad, gradients, module.state_dict(), module.eval()(x).detach()))
+    for shape, settings in CASES:
+        module = layer(BatchNorm, **settings)
+        rows = shape[0] * 6 // 10  # unequal parts
+        x, weight = whole_batch(shape)
+        part = slice(0, rows) if rank == 0 else slice(rows, None)
+        x = x[part].clone().requires_grad_()
+        first = module(x)
+        second = module(2 * x)
+        ((first + second) * weight[part]).sum().backward()
+        for p in module.parameters():
+            dist.all_reduce(p.grad)
+        gradients = {name: p.grad for name, p in module.named_parameters()}
+        results.append((first.detach(), x.grad, gradients, module.state_dict(), module.eval()(x).detach()))
     torch.save(results, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
@@ -64,9 +65,8 @@ def test_two_processes_compute_the_statistics_of_the_whole_batch(tmp_path: Path)
         port = free.getsockname()[1]
     multiprocessing.spawn(in_process, (port, str(tmp_path)), nprocs=2)
     parts = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
-    cases = [(shape, settings) for shape in SHAPES for settings in KINDS]
-    for (shape, settings), a, b in zip(cases, *parts, strict=True):
-        module = layer(nn.BatchNorm1d, **settings)
+    for (shape, settings), a, b in zip(CASES, *parts, strict=True):
+        module = layer(nn.BatchNorm1d, **settings).train(shape != SINGLE)  # a single row has no spread
         x, weight = whole_batch(shape)
         x.requires_grad_()
         first = module(x)
@@ -89,3 +89,15 @@ def test_alone_it_is_torchs_own(shape: tuple[int, ...]) -> None:
     assert torch.equal(ours(x), theirs(x))
     assert ours.state_dict().keys() == theirs.state_dict().keys()
     assert torch.equal(ours.eval()(x), theirs.eval()(x))
+
+
+@pytest.mark.parametrize("shape", [SINGLE, (1, 3, 1)])
+def test_a_single_row_is_normalised_as_in_evaluation(shape: tuple[int, ...]) -> None:
+    module = layer(BatchNorm)
+    module(whole_batch((10, 3))[0])
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    x = torch.randn(shape)
+    made = module(x)
+    torch.testing.assert_close(dict(module.state_dict()), before, rtol=0, atol=0)
+    assert torch.equal(made, module.eval()(x))
+    assert not torch.equal(made, x)

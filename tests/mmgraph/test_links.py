@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,49 @@ def test_too_few_edges() -> None:
     data = NodeSet("tiny", graph, torch.tensor([0, 1, 0, 1, 0, 1]), *torch.arange(6).split(2))
     with pytest.raises(UserError, match="tiny: 3 edges give 0 to validate"):
         split_links(data, LinksConfig(), 0)
+
+
+def random_graph(nodes: int, chance: float, seed: int = 0) -> NodeSet:
+    """Edges from the lower node to the higher, each with the same chance."""
+    source = torch.Generator().manual_seed(seed)
+    edges = (torch.rand(nodes, nodes, generator=source) < chance).triu(1).nonzero().t().contiguous()
+    none = torch.empty(0, dtype=torch.int64)
+    graph = Graphs(torch.rand(nodes, 4, generator=source), edges)
+    return NodeSet("random", graph, torch.full((nodes,), -1), none, none, none)
+
+
+def test_pairs_have_the_direction_of_their_edges() -> None:
+    """However the nodes of a directed graph are numbered; an edge that goes both ways is given upwards."""
+    data = random_graph(60, 0.1)
+    down = dataclasses.replace(data, graph=Graphs(data.graph.x, data.graph.edge_index.flip(0)))
+    both = torch.cat([data.graph.edge_index, data.graph.edge_index.flip(0)], 1)
+    ways = dataclasses.replace(data, graph=Graphs(data.graph.x, both))
+    for given, upwards in ((data, True), (down, False), (ways, True)):
+        split = split_links(given, LinksConfig(), 0)
+        for part in (split.val, split.test):
+            assert bool(((part.edges[0] < part.edges[1]) == upwards).all())
+            assert keys(part.edges, 60) <= keys(given.graph.edge_index, 60)
+
+
+def test_no_pair_is_scored_twice() -> None:
+    """Also where there are hardly more pairs that are no edges than are wanted: of 435 pairs 55 of 72."""
+    data = random_graph(30, 0.85)
+    split = split_links(data, LinksConfig(), 0)
+    val, test = (keys(part.others, 30) for part in (split.val, split.test))
+    assert len(val) == split.val.others.shape[1]
+    assert len(test) == split.test.others.shape[1]
+    assert not val & test
+    assert not (val | test) & keys(data.graph.edge_index, 30)
+
+
+def test_two_edges_are_left_to_train_on() -> None:
+    edges = torch.stack([torch.arange(5), torch.arange(1, 6)])
+    none = torch.empty(0, dtype=torch.int64)
+    data = NodeSet("path", Graphs(torch.rand(6, 2), edges), torch.full((6,), -1), none, none, none)
+    with pytest.raises(
+        UserError, match="path: 5 edges give 2 to validate and 2 to test; expected some of each, and two"
+    ):
+        split_links(data, LinksConfig(0.4, 0.4), 0)
 
 
 class ByKey(torch.nn.Module):
@@ -156,3 +201,36 @@ def test_links_need_no_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     said = json.loads((tmp_path / "run/probe.json").read_text())
     assert said["rows"] == []
     assert [row["model"] for row in said["links"]] == ["pretrained", "untrained"]
+
+
+def test_edges_that_changed_since_are_not_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another draw of the parts would score edges that were trained on."""
+
+    def command(*words: str) -> str:
+        assert run("mmgraph", ABOUT, COMMANDS, words) == 0, capsys.readouterr().err
+        return capsys.readouterr().out
+
+    folder, out = tmp_path / "bare", str(tmp_path / "run")
+    write_npy(random_graph(60, 0.1), folder)
+    for part in ("train", "val", "test"):
+        (folder / f"{part}.npy").unlink()
+    (tmp_path / "tiny.yaml").write_text(TINY.format(system="mgae").replace("width: 64", "width: 4"))
+    command("pretrain", str(tmp_path / "tiny.yaml"), "--data", f"npy:{folder}", "--out", out)
+    other = f"npy:{tmp_path}/./bare"
+    assert "AUC" in command("probe", out, "--data", other, "--controls", "false")  # another word for the same edges
+    shutil.rmtree(folder)
+    write_npy(random_graph(60, 0.1, seed=1), folder)
+    for part in ("train", "val", "test"):
+        (folder / f"{part}.npy").unlink()
+    assert run("mmgraph", ABOUT, COMMANDS, ["probe", out]) == 2
+    assert f"set edges of npy:{folder} aside that are not the edges there now" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("system", ["maskgae", "mgae"])
+def test_training_that_diverges_is_not_called_a_fault_of_scoring(
+    system: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY.format(system=system))
+    words = ["pretrain", str(tmp_path / "tiny.yaml"), "--optim.lr", "1e30", "--links.every", "1"]
+    assert run("mmgraph", ABOUT, COMMANDS, [*words, "--out", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err.startswith("error: training diverged")

@@ -5,7 +5,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import UserError
 from mmgraph.graph import Graphs, join, with_self_loops
 from mmgraph.layers.features import NodeFeatures
 from mmgraph.masks import mask_nodes
@@ -40,9 +39,9 @@ def test_the_same_generator_draws_the_same_and_every_node_is_hidden_as_often() -
     assert (share - 0.5).abs().max() < 0.06  # five deviations
 
 
-def test_a_single_node_cannot_be_masked() -> None:
-    with pytest.raises(UserError, match="a batch of 1 node"):
-        mask_nodes(torch.tensor([0, 1]), 0.5)
+def test_a_single_node_stays_visible() -> None:
+    mask = mask_nodes(torch.tensor([0, 1]), 0.5, 0.5)
+    assert [len(part) for part in (mask.hidden_index, mask.token, mask.noise, mask.noise_source)] == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("sparse", [False, True])

@@ -123,6 +123,22 @@ def test_probe_of_graphs(pretrained_on_graphs: Path, tmp_path: Path) -> None:
     assert [row["embeddings"] for row in rows] == ["pretrained", "untrained", "raw features"]
 
 
+def test_graphs_that_a_model_was_fine_tuned_on_are_not_probed(pretrained_on_graphs: Path, tmp_path: Path) -> None:
+    """Folds would score graphs by what it has learned of their classes."""
+    words = ("--recipe", "finetune_graphs", "--train.epochs", 1, "--train.batch_size", 8, "--optim.warmup_epochs", 0)
+    done(command("finetune", pretrained_on_graphs, *words, "--out", tmp_path / "ft"))
+    said = command("probe", tmp_path / "ft")
+    assert said.status == 2
+    assert "the model is fine-tuned and may have trained on graphs of any fold" in said.err
+
+
+def test_one_of_several_runs_is_to_be_named(recipe: Path, nodes: str, tmp_path: Path) -> None:
+    done(command("pretrain", recipe, "--out", tmp_path / "run", "--seeds", 2, "--train.epochs", 1))
+    said = command("embed", tmp_path / "run", "--data", nodes)
+    assert said.status == 2
+    assert "name one of its runs: seed-0, seed-1" in said.err
+
+
 def test_every_seed_is_fine_tuned_from_its_own_pretraining(recipe: Path, task: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     done(command("pretrain", recipe, "--out", run, "--seeds", 2))

@@ -119,11 +119,45 @@ def hetero() -> HeteroData:
         (Data(x=torch.ones(6, 1), edge_index=EDGES, y=LABELS[:5]), "5 labels for 6 nodes"),
         (Data(x=torch.ones(6, 1), edge_index=EDGES, y=LABELS, train_mask=LABELS == 0), "no val_mask"),
         (Data(x=torch.ones(6, 1).to_sparse(), edge_index=EDGES), "dense"),
+        (Data(x=torch.ones(6, 1, dtype=torch.complex64), edge_index=EDGES), "mine: x is a torch.complex64"),
+        (Data(x=torch.ones(6, 1, 2), edge_index=EDGES), r"mine: features \(6, 1, 2\)"),
+        (Data(x=torch.ones(6, 1), edge_index=EDGES.numpy()), "mine: edge_index is a ndarray"),
+        (Data(x=torch.ones(6, 1), edge_index=EDGES.t()), r"mine: edge_index torch.int64 \(6, 2\)"),
+        (Data(edge_index=EDGES.float(), num_nodes=6), r"mine: edge_index torch.float32 \(2, 6\)"),
+        (Data(x=torch.ones(6, 1), edge_index=EDGES, edge_weight=torch.ones(5)), r"mine: 6 edges, weights \(5,\)"),
+        (
+            Data(x=torch.ones(6, 1), edge_index=EDGES, edge_attr=torch.ones(5, 1).long()),
+            "mine: 6 edges, edge attributes",
+        ),
     ],
 )
 def test_bad_data(data: Data, said: str) -> None:
     with pytest.raises(UserError, match=said):
         from_pyg(data, "mine")
+
+
+@pytest.mark.parametrize("edges", [torch.zeros(2, 0), torch.tensor([]), torch.tensor([[], []])])
+def test_no_edges_are_floats_to_torch(edges: torch.Tensor) -> None:
+    lonely = Data(x=torch.ones(2, 1), edge_index=edges)
+    data = from_pyg_dataset([lonely, Data(x=torch.ones(6, 1), edge_index=EDGES)])
+    assert [graph.edge_index.shape[1] for graph in data.graphs] == [0, 6]
+    data = from_pyg_dataset([Data(edge_index=edges, num_nodes=2), Data(edge_index=EDGES, num_nodes=6)])
+    assert data.graphs[0].x.argmax(1).tolist() == [0, 0]
+
+
+def test_gradients_end_at_the_data() -> None:
+    """Features that another network made are taken as they are; a second step would look for its graph in vain."""
+    made = (torch.ones(6, 2, requires_grad=True) * 2, torch.ones(6, requires_grad=True) * 2)
+    graph = from_pyg(Data(x=made[0], edge_index=EDGES, edge_weight=made[1])).graph
+    assert graph.edge_weight is not None
+    assert not graph.x.requires_grad
+    assert not graph.edge_weight.requires_grad
+
+
+def test_graphs_of_two_types_of_features() -> None:
+    mixed = [Data(x=torch.ones(6, 1), edge_index=EDGES), Data(x=torch.ones(6, 1).long(), edge_index=EDGES)]
+    with pytest.raises(UserError, match=r"mine: x of graph 0 is torch.float32, that of graph 1 torch.int64"):
+        from_pyg_dataset(mixed, "mine")
 
 
 @pytest.mark.parametrize(

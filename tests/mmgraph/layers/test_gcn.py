@@ -20,9 +20,14 @@ def weighted(nodes: int = 12, edges: int = 30, seed: int = 0) -> Graphs:
     return Graphs(x, torch.stack([start, end]), edge_weight=torch.rand(edges, generator=source))
 
 
+@pytest.mark.parametrize("loops", [False, True])
 @pytest.mark.parametrize("with_weights", [False, True])
-def test_against_torch_geometric(with_weights: bool) -> None:
+def test_against_torch_geometric(with_weights: bool, loops: bool) -> None:
     graph = weighted()
+    if loops:
+        assert graph.edge_weight is not None
+        ends = torch.cat([torch.tensor([[3, 7], [3, 7]]), graph.edge_index], 1)
+        graph = Graphs(graph.x, ends, edge_weight=torch.cat([torch.tensor([5.0, 0.1]), graph.edge_weight]))
     if not with_weights:
         graph = Graphs(graph.x, graph.edge_index)
     theirs = pytest.importorskip("torch_geometric.nn").GCNConv(5, 7)
