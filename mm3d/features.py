@@ -138,10 +138,13 @@ def probe_model(
         on_error: "skip" leaves out unreadable clouds; those of the test split count as wrong.
 
     Raises:
-        UserError: data without labels or splits, or a model without features.
+        UserError: data without labels or splits, a model without features, or one of a few-shot episode.
     """
     if not methods:
         raise UserError("methods: none given; expected at least one probe")
+    run = RunFolder(resolve(source))
+    if (run.path / "config.yaml").exists() and "episode" in run.config():
+        raise UserError(f"{source}: a few-shot episode, trained on clouds of both splits; expected a pretrained model")
     model, device = load_encoder_on(source, device)
     config = points_config_of(source)
     if on_error == "skip":

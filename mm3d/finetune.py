@@ -160,9 +160,12 @@ def encoder_config_of(source: Path, recipe: FinetuneRecipe) -> PatchEncoderConfi
     """The pretrained encoder's sizes with the recipe's patches.
 
     Raises:
-        UserError: the folder holds a model without a patch encoder.
+        UserError: the folder holds a model without a patch encoder, or one that is fine-tuned already.
     """
-    config = describe(source)["config"].get("encoder")
+    described = describe(source)
+    if described["model"] in (PointClassifier.__name__, PartSegmenter.__name__):
+        raise UserError(f"{source}: is fine-tuned already; expected a pretrained model")
+    config = described["config"].get("encoder")
     if not isinstance(config, dict):
         raise UserError(f"{source}: this model has no patch encoder to fine-tune")
     changed = {"groups": recipe.groups, "group_size": recipe.group_size, "drop_path": recipe.drop_path}

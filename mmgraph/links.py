@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,7 +58,7 @@ def link_rows(
         controls: also score the same networks untrained.
 
     Returns:
-        No row where the runs have set no edges of this very data aside.
+        No row where the runs have set no edges of this very data aside, or do not say of which edges, which a warning says.
 
     Raises:
         UserError: edges of the run's own data are not those it began with, so that it may have trained on what is scored.
@@ -68,13 +69,19 @@ def link_rows(
     links: LinksConfig = from_dict(LinksConfig, config["links"], str(runs[0] / "config.yaml"))
     if links.train_on_all:
         return []
-    digest = edges_digest(data.graph)
-    if any(RunFolder(run).environment().get("data", {}).get("edges_sha256") != digest for run in runs):
-        if source != config["data"]:
-            return []
+    digests = [RunFolder(run).environment().get("data", {}).get("edges_sha256") for run in runs]
+    other = next((at for at, digest in enumerate(digests) if digest != edges_digest(data.graph)), None)
+    if other is not None and source != config["data"]:
+        return []
+    if other is not None and digests[other] is None:
+        warnings.warn(
+            f"{runs[other]}: does not say which edges it began with, so that links cannot be scored", stacklevel=2
+        )
+        return []
+    if other is not None:
         raise UserError(
-            f"{runs[0]}: set edges of {source} aside that are not the edges there now (edges_sha256 in environment.json); "
-            "expected those it began with, as others may have been trained on. Other data is named by --data"
+            f"{runs[other]}: set edges of {source} aside that are not the edges there now (edges_sha256 in "
+            "environment.json); expected those it began with, as others may have been trained on. Other data is named by --data"
         )
     seeds = [int(RunFolder(run).config()["train"]["seed"]) for run in runs]
     kinds = {"pretrained": models}

@@ -79,10 +79,11 @@ def probe_rows(
         UserError: an unknown method, data that cannot be probed, or graphs for a model that was fine-tuned on graphs, which
             may have trained on those of any fold.
     """
-    if isinstance(data, GraphSet) and any(isinstance(model, GraphClassifier) for model in models):
+    classifiers = [model for model in models if isinstance(model, GraphClassifier)]
+    if isinstance(data, GraphSet) and any(model.config.task == "graphs" for model in classifiers):
         raise UserError(
-            f"{data.name}: the model is fine-tuned and may have trained on graphs of any fold; expected a pretrained one. "
-            "What fine-tuning scores on its test part is in its result.json"
+            f"{data.name}: the model was fine-tuned on graphs and may have trained on those of any fold; expected a pretrained "
+            "one. What fine-tuning scores on its test part is in its result.json"
         )
     known: tuple[str, ...] = GRAPH_PROBES
     if not isinstance(data, GraphSet):

@@ -89,7 +89,8 @@ class RunFolder:
     def _check_data(self, said: dict[str, Any]) -> None:
         """See that the data is what the run began with, as far as its description tells."""
         before = self.environment().get("data", {})
-        changed = differences(plain(before), plain(said.get("data", {}))) if before else []
+        now = {key: value for key, value in said.get("data", {}).items() if key in before}
+        changed = differences(plain(before), plain(now))
         if changed:
             raise UserError(f"{self.path}: the data has changed since this run began: {'; '.join(changed)}")
 

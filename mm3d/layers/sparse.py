@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
+from core.batchnorm import BatchNorm
 from mm3d.ops.kernel_map import Triple
 from mm3d.ops.sparse_conv import strided_conv, submanifold_conv
 from mm3d.ops.voxel_grid import SparseVoxels
@@ -49,25 +49,13 @@ def new_weight(inputs: int, outputs: int, size: Triple) -> nn.Parameter:
     return nn.Parameter(torch.empty(*size, inputs, outputs).uniform_(-bound, bound))
 
 
-class VoxelNorm(nn.BatchNorm1d):
-    """Batch norm over all voxels of a batch; a single voxel, which has no variance, is normed as in evaluation."""
-
-    def __init__(self, channels: int, eps: float = 1e-3, momentum: float = 0.01) -> None:
-        super().__init__(channels, eps=eps, momentum=momentum)
-
-    def forward(self, input: Tensor) -> Tensor:
-        if self.training and len(input) < 2:
-            return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
-        return super().forward(input)
-
-
 class ConvBlock(nn.Module):
     """Convolution, batch norm over the voxels, ReLU."""
 
     def __init__(self, conv: SubmanifoldConv | StridedConv, momentum: float = 0.01) -> None:
         super().__init__()
         self.conv = conv
-        self.norm = VoxelNorm(conv.weight.shape[-1], momentum=momentum)
+        self.norm = BatchNorm(conv.weight.shape[-1], eps=1e-3, momentum=momentum)
 
     def forward(self, x: SparseVoxels) -> SparseVoxels:
         y = self.conv(x)

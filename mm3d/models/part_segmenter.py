@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.batchnorm import BatchNorm
 from core.dropout import Dropout
 from core.saving import Pretrained
 from mm3d.config import PartSegmenterConfig, PatchEncoderConfig
@@ -68,4 +69,4 @@ class PartSegmenter(Pretrained, nn.Module):
 
 
 def _perceptron(width: int, out: int, activation: nn.Module | None = None, bias: bool = True) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(width, out, bias=bias), nn.BatchNorm1d(out), activation or nn.ReLU(inplace=True))
+    return nn.Sequential(nn.Linear(width, out, bias=bias), BatchNorm(out), activation or nn.ReLU(inplace=True))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from core.batchnorm import BatchNorm
 from core.dropout import Dropout
 from core.saving import Pretrained
 from mm3d.config import PatchEncoderConfig, PointClassifierConfig
@@ -69,6 +70,6 @@ def perceptron(widths: Sequence[int], out: int, norm: bool, dropout: float) -> n
     """Hidden layers with ReLU and dropout, and a last layer: positions in the sequence are the names in official checkpoints."""
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise(widths):
-        norms = [nn.BatchNorm1d(after)] if norm else []
+        norms = [BatchNorm(after)] if norm else []
         layers += [nn.Linear(before, after), *norms, nn.ReLU(inplace=True), Dropout(dropout)]
     return nn.Sequential(*layers, nn.Linear(widths[-1], out))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from core.batchnorm import BatchNorm
 from core.saving import Pretrained
 from mm3d.config.sweep_finetune import VoxelSegmenterConfig
 from mm3d.layers.voxel_backbone import VoxelBackbone, pooled
@@ -30,7 +31,7 @@ class VoxelSegmenter(Pretrained, nn.Module):
         self.config = config
         width = sum(config.encoder.channels) + config.encoder.out_channels
         self.encoder = VoxelBackbone(config.encoder)
-        self.head = nn.Sequential(nn.BatchNorm1d(width), nn.Linear(width, len(config.classes)))
+        self.head = nn.Sequential(BatchNorm(width), nn.Linear(width, len(config.classes)))
 
     def tokenize(self, batch: VoxelBatch) -> SparseVoxels:
         """The voxels of a batch as a sparse tensor."""

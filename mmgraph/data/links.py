@@ -94,8 +94,9 @@ def split_links(data: NodeSet, config: LinksConfig, seed: int) -> LinkSplit:
 
 
 def edges_digest(graph: Graphs) -> str:
-    """SHA-256 of the undirected edges, on which alone, beside the seed, a split depends."""
-    return hashlib.sha256(np.ascontiguousarray(graph.pairs[1].numpy(), dtype="<i8").tobytes()).hexdigest()
+    """SHA-256 of the number of nodes and the undirected edges: of equal ones a seed sets the same aside."""
+    numbers = torch.cat([torch.tensor([len(graph.x)]), graph.pairs[1]]).numpy()
+    return hashlib.sha256(np.ascontiguousarray(numbers, dtype="<i8").tobytes()).hexdigest()
 
 
 def _kept(graph: Graphs, keep: Tensor) -> Graphs:

@@ -111,6 +111,9 @@ def _graphs(items: Sequence[Any], names: Sequence[str]) -> tuple[Graphs, ...]:
             raise UserError(f"{name}: nodes of several types; expected a homogeneous graph (see to_homogeneous)")
         if getattr(item, "edge_index", None) is None:
             raise UserError(f"{name}: no edge_index; expected (2, E) edges")
+    for item, name in zip(items, names, strict=True):
+        for what in ("edge_index", "edge_attr", "edge_weight"):
+            _check_dense(getattr(item, what, None), what, name)
     edges = [_edges(item.edge_index, name) for item, name in zip(items, names, strict=True)]
     has_x = [getattr(item, "x", None) is not None for item in items]
     if any(has_x) and not all(has_x):
@@ -124,43 +127,56 @@ def _graphs(items: Sequence[Any], names: Sequence[str]) -> tuple[Graphs, ...]:
             raise UserError(f"{names[0] if len(names) == 1 else names[0] + ' and others'}: {error}") from error
     if any(_numbers(item) for item in items):
         warnings.warn(f"{names[0]}: edges have numbers as attributes, which are not used", stacklevel=3)
-    made = []
+    made, width = [], _width(items)
     for x, e, item, name in zip(features, edges, items, names, strict=True):
         try:
-            made.append(Graphs(x, e, None, _attributes(item), edge_weight=_weight(item)))
+            made.append(Graphs(x, e, None, _attributes(item, width), edge_weight=_weight(item)))
         except ValueError as error:
             raise UserError(f"{name}: {error}") from error
     return tuple(made)
 
 
-def _edges(index: Any, name: str) -> Tensor:
-    if not isinstance(index, Tensor) or index.layout != torch.strided:
-        raise UserError(f"{name}: edge_index is a {type(index).__name__}; expected a dense tensor")
+def _check_dense(values: Any, what: str, name: str) -> None:
+    if values is None or (isinstance(values, Tensor) and values.layout == torch.strided and not values.is_complex()):
+        return
+    kind = values.dtype if isinstance(values, Tensor) else type(values).__name__
+    raise UserError(f"{name}: {what} is a {kind}; expected a dense tensor of numbers")
+
+
+def _edges(index: Tensor, name: str) -> Tensor:
     if index.numel() == 0:  # of no edges torch makes floats, and often one dimension
         return index.new_zeros(2, 0, dtype=torch.int64)
-    if index.ndim != 2 or len(index) != 2 or index.is_floating_point() or index.is_complex():
+    if index.ndim != 2 or len(index) != 2 or index.is_floating_point() or index.dtype == torch.bool:
         raise UserError(f"{name}: edge_index {index.dtype} {tuple(index.shape)}; expected integers of shape (2, E)")
     return index
 
 
 def _features(x: Any, name: str) -> Tensor:
-    if not isinstance(x, Tensor) or x.layout != torch.strided or x.is_complex():
-        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise UserError(f"{name}: x is a {kind}; expected a dense tensor of numbers")
+    _check_dense(x, "x", name)
     x = x.detach()[:, None] if x.ndim == 1 else x.detach()
     return x.float() if x.is_floating_point() or x.dtype == torch.bool else x.long()
 
 
-def _attributes(item: Any) -> Tensor | None:
+def _attributes(item: Any, width: int | None) -> Tensor | None:
+    """Categories of the edges; of no edges as many columns as the other graphs have."""
     attributes = getattr(item, "edge_attr", None)
-    if attributes is None or attributes.is_floating_point():
+    if attributes is None or width is None or _numbers(item):
         return None
+    if attributes.numel() == 0:
+        return attributes.new_zeros(0, width, dtype=torch.int64)
     return (attributes[:, None] if attributes.ndim == 1 else attributes).long()
+
+
+def _width(items: Sequence[Any]) -> int | None:
+    """Columns of categories of edges; None where no graph has any."""
+    given = [getattr(item, "edge_attr", None) for item in items]
+    shapes = [a.shape for a in given if a is not None and a.numel() and not a.is_floating_point()]
+    return None if not shapes else shapes[0][1] if len(shapes[0]) == 2 else 1
 
 
 def _numbers(item: Any) -> bool:
     attributes = getattr(item, "edge_attr", None)
-    return attributes is not None and attributes.is_floating_point()
+    return attributes is not None and attributes.numel() > 0 and attributes.is_floating_point()
 
 
 def _weight(item: Any) -> Tensor | None:

@@ -44,8 +44,8 @@ class NodeSet:
             if nodes.numel() == 0:
                 known = int((self.labels >= 0).sum())
                 raise UserError(
-                    f"{self.name}: no nodes in its {part} part, of {known} with a label; give more a label, or none to learn "
-                    "from it without"
+                    f"{self.name}: no nodes in its {part} part, of {known} with a label: an empty mask, or too few for a random "
+                    "split. A graph without labels can be learned from"
                 )
             inside = 0 <= int(nodes.min()) <= int(nodes.max()) < len(self.labels)
             if not inside or int(self.labels[nodes].min()) < 0:
@@ -92,10 +92,15 @@ class GraphSet:
         widths = {graph.x.shape[1] for graph in self.graphs}
         if len(widths) > 1:
             raise UserError(f"{self.name}: {sorted(widths)} features a node; expected as many in all graphs")
+        if all(len(graph.x) < 2 for graph in self.graphs):
+            raise UserError(f"{self.name}: all graphs are single nodes; expected some with two at least")
         check_kinds(self.name, [graph.x for graph in self.graphs])
         for what in ("edge_attr", "edge_weight"):
             if len({getattr(graph, what) is None for graph in self.graphs}) > 1:
                 raise UserError(f"{self.name}: some of its graphs have {what}, others have none")
+        columns = {graph.edge_attr.shape[1] for graph in self.graphs if graph.edge_attr is not None}
+        if len(columns) > 1:
+            raise UserError(f"{self.name}: {sorted(columns)} categories an edge; expected as many in all graphs")
         if len(self.labels) != len(self.graphs):
             raise UserError(
                 f"{self.name}: {len(self.labels)} labels for {len(self.graphs)} graphs; expected one a graph"

@@ -42,10 +42,12 @@ def symmetric_shares(edges: Pattern, weights: Tensor | None = None) -> Tensor:
 
     Args:
         edges: with one self-loop at every node.
-        weights: (E,) float32, not negative; None for ones, which makes the sums degrees.
+        weights: (E,) float32, not negative; None for ones, which makes the sums degrees. A node whose weights are all zero
+            gives and gets nothing.
     """
     if weights is None:
         root = edges.start.diff().clamp(min=1).float().rsqrt()
         return root[edges.column] * root[edges.row]
     root = weights.new_zeros(edges.rows).index_add(0, edges.row, weights).rsqrt()
+    root = root.masked_fill(root.isinf(), 0)
     return weights * root[edges.column] * root[edges.row]

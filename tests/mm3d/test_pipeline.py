@@ -155,6 +155,22 @@ def test_few_shot_episodes(pretrained: Path, task: Path, tmp_path: Path) -> None
     assert other.status == 2  # what another protocol trained on must not be scored
     assert "shots: 2 -> 3" in other.err
     assert json.loads((tmp_path / "few/result.json").read_text()) == result
+    episode = tmp_path / "few/episode-00"  # trained on clouds of both splits
+    said = command("probe", episode, "--out", tmp_path / "probe.json")
+    assert said.status == 2
+    assert "a few-shot episode, trained on clouds of both splits" in said.err
+    said = command("finetune", episode, "--recipe", task, "--out", tmp_path / "again", *words)
+    assert said.status == 2
+    assert "is fine-tuned already; expected a pretrained model" in said.err
+
+
+def test_the_last_batch_may_be_one_cloud(pretrained: Path, task: Path, tmp_path: Path) -> None:
+    done(command("finetune", pretrained, "--recipe", task, "--out", tmp_path / "a", "--train.epochs", 1))
+    clouds = json.loads((tmp_path / "a/seed-0/environment.json").read_text())["data"]["clouds"]
+    words = ("--train.batch_size", clouds - 1, "--train.last_batch", "keep", "--train.epochs", 1)
+    done(command("finetune", pretrained, "--recipe", task, "--out", tmp_path / "b", *words))
+    assert len(read_metrics(tmp_path / "b/seed-0/metrics.jsonl")) >= 2
+    assert 0 <= json.loads((tmp_path / "b/seed-0/result.json").read_text())["accuracy"] <= 1
 
 
 def test_data_that_changed_is_not_resumed(pretrained: Path, clouds: Path, recipe: Path, tmp_path: Path) -> None:

@@ -12,15 +12,17 @@ from core.cli.app import run
 from core.cli.recipes import build_recipe, find_recipe
 from core.errors import UserError
 from core.files import read_metrics
+from core.random import generator
 from mmgraph.cli import ABOUT, COMMANDS
 from mmgraph.config import LinksConfig, MaskGAERecipe, MGAERecipe
 from mmgraph.data.digits import digits
-from mmgraph.data.links import ScoredPairs, split_links
+from mmgraph.data.links import ScoredPairs, edges_digest, split_links
 from mmgraph.data.npy import write_npy
 from mmgraph.data.sets import NodeSet
 from mmgraph.graph import Graphs
 from mmgraph.links import score_links
 from mmgraph.models import load_model
+from mmgraph.non_edges import draw_distinct_non_edges, draw_non_edges
 
 
 def keys(pairs: torch.Tensor, nodes: int) -> set[int]:
@@ -80,6 +82,9 @@ def random_graph(nodes: int, chance: float, seed: int = 0) -> NodeSet:
     return NodeSet("random", graph, torch.full((nodes,), -1), none, none, none)
 
 
+PARTS = dict(zip(("train", "val", "test"), torch.arange(60).split(20), strict=True))
+
+
 def test_pairs_have_the_direction_of_their_edges() -> None:
     """However the nodes of a directed graph are numbered; an edge that goes both ways is given upwards."""
     data = random_graph(60, 0.1)
@@ -102,6 +107,18 @@ def test_no_pair_is_scored_twice() -> None:
     assert len(test) == split.test.others.shape[1]
     assert not val & test
     assert not (val | test) & keys(data.graph.edge_index, 30)
+
+
+def test_distinct_pairs_are_those_that_are_drawn() -> None:
+    """In the order of the draw: the first of them validate, the others test."""
+    graph = random_graph(60, 0.1).graph
+    drawn, distinct = (draw(graph, 150, generator(0)) for draw in (draw_non_edges, draw_distinct_non_edges))
+    seen: list[tuple[int, ...]] = []
+    for pair in drawn.t().tolist():
+        if tuple(sorted(pair)) not in (tuple(sorted(other)) for other in seen):
+            seen.append(tuple(pair))
+    assert len(seen) < 150  # some were drawn twice
+    assert distinct.t()[: len(seen)].tolist() == [list(pair) for pair in seen]
 
 
 def test_two_edges_are_left_to_train_on() -> None:
@@ -210,20 +227,34 @@ def test_edges_that_changed_since_are_not_scored(tmp_path: Path, capsys: pytest.
         assert run("mmgraph", ABOUT, COMMANDS, words) == 0, capsys.readouterr().err
         return capsys.readouterr().out
 
-    folder, out = tmp_path / "bare", str(tmp_path / "run")
-    write_npy(random_graph(60, 0.1), folder)
-    for part in ("train", "val", "test"):
-        (folder / f"{part}.npy").unlink()
+    def write(name: str, seed: int) -> str:
+        data = random_graph(60, 0.1, seed)
+        write_npy(dataclasses.replace(data, labels=torch.arange(60) % 2, **PARTS), tmp_path / name)
+        return f"npy:{tmp_path / name}"
+
     (tmp_path / "tiny.yaml").write_text(TINY.format(system="mgae").replace("width: 64", "width: 4"))
-    command("pretrain", str(tmp_path / "tiny.yaml"), "--data", f"npy:{folder}", "--out", out)
-    other = f"npy:{tmp_path}/./bare"
-    assert "AUC" in command("probe", out, "--data", other, "--controls", "false")  # another word for the same edges
-    shutil.rmtree(folder)
-    write_npy(random_graph(60, 0.1, seed=1), folder)
-    for part in ("train", "val", "test"):
-        (folder / f"{part}.npy").unlink()
+    source, out = write("mine", 0), str(tmp_path / "run")
+    command("pretrain", str(tmp_path / "tiny.yaml"), "--data", source, "--out", out, "--seeds", "2")
+    bare = ("--controls", "false")
+    assert "AUC" in command("probe", out, "--data", f"npy:{tmp_path}/./mine", *bare)  # another word for the same edges
+    assert "AUC" not in command("probe", out, "--data", write("other", 1), *bare)
+    said = tmp_path / "run/seed-1/environment.json"
+    written = json.loads(said.read_text())
+    said.write_text(json.dumps({**written, "data": {}}))
+    with pytest.warns(UserWarning, match="run/seed-1: does not say which edges it began with"):
+        shown = command("probe", out, *bare)
+    assert "linear" in shown
+    assert "AUC" not in shown
+    said.write_text(json.dumps(written))
+    shutil.rmtree(tmp_path / "mine")
+    write("mine", 1)
     assert run("mmgraph", ABOUT, COMMANDS, ["probe", out]) == 2
-    assert f"set edges of npy:{folder} aside that are not the edges there now" in capsys.readouterr().err
+    assert f"seed-0: set edges of {source} aside that are not the edges there now" in capsys.readouterr().err
+    first = tmp_path / "run/seed-0/environment.json"
+    now = {**written, "data": {**written["data"], "edges_sha256": edges_digest(random_graph(60, 0.1, 1).graph)}}
+    first.write_text(json.dumps(now))
+    assert run("mmgraph", ABOUT, COMMANDS, ["probe", out]) == 2
+    assert f"seed-1: set edges of {source} aside" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("system", ["maskgae", "mgae"])

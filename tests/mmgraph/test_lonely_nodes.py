@@ -10,6 +10,7 @@ import torch
 from tiny_mmgraph import write_recipe
 
 from core.cli.recipes import build_recipe, read_recipe
+from core.errors import UserError
 from core.files import read_metrics
 from core.losses import scaled_cosine_error
 from mmgraph.config import RECIPES, GraphFinetuneRecipe
@@ -52,6 +53,12 @@ def test_a_batch_may_be_one_node(system: str, tmp_path: Path) -> None:
     )
     scores = finetune(task, tmp_path / "run", tmp_path / "ft", data=data)
     assert 0 <= scores["accuracy"] <= 1
+
+
+def test_all_graphs_cannot_be_single_nodes() -> None:
+    single = lonely(False).graphs[:10]
+    with pytest.raises(UserError, match="mine: all graphs are single nodes"):
+        GraphSet("mine", single, torch.zeros(10).long().numpy() - 1)
 
 
 def test_no_token_has_no_loss() -> None:

@@ -129,7 +129,7 @@ def test_graphs_that_a_model_was_fine_tuned_on_are_not_probed(pretrained_on_grap
     done(command("finetune", pretrained_on_graphs, *words, "--out", tmp_path / "ft"))
     said = command("probe", tmp_path / "ft")
     assert said.status == 2
-    assert "the model is fine-tuned and may have trained on graphs of any fold" in said.err
+    assert "the model was fine-tuned on graphs and may have trained on those of any fold" in said.err
 
 
 def test_one_of_several_runs_is_to_be_named(recipe: Path, nodes: str, tmp_path: Path) -> None:

@@ -124,6 +124,13 @@ def hetero() -> HeteroData:
         (Data(x=torch.ones(6, 1), edge_index=EDGES.numpy()), "mine: edge_index is a ndarray"),
         (Data(x=torch.ones(6, 1), edge_index=EDGES.t()), r"mine: edge_index torch.int64 \(6, 2\)"),
         (Data(edge_index=EDGES.float(), num_nodes=6), r"mine: edge_index torch.float32 \(2, 6\)"),
+        (Data(x=torch.ones(6, 1), edge_index=EDGES > 2), r"mine: edge_index torch.bool"),
+        (Data(x=torch.ones(6, 1), edge_index=EDGES, edge_weight=np.ones(6)), "mine: edge_weight is a ndarray"),
+        (Data(x=torch.ones(6, 1), edge_index=EDGES, edge_attr=[[1]] * 6), "mine: edge_attr is a list"),
+        (
+            Data(x=torch.ones(6, 1), edge_index=EDGES, edge_weight=torch.ones(6).cfloat()),
+            "mine: edge_weight is a torch.c",
+        ),
         (Data(x=torch.ones(6, 1), edge_index=EDGES, edge_weight=torch.ones(5)), r"mine: 6 edges, weights \(5,\)"),
         (
             Data(x=torch.ones(6, 1), edge_index=EDGES, edge_attr=torch.ones(5, 1).long()),
@@ -143,6 +150,20 @@ def test_no_edges_are_floats_to_torch(edges: torch.Tensor) -> None:
     assert [graph.edge_index.shape[1] for graph in data.graphs] == [0, 6]
     data = from_pyg_dataset([Data(edge_index=edges, num_nodes=2), Data(edge_index=EDGES, num_nodes=6)])
     assert data.graphs[0].x.argmax(1).tolist() == [0, 0]
+
+
+def test_no_edges_have_no_categories() -> None:
+    """As many columns as those of the other graphs, however torch makes a tensor of none."""
+    some = Data(x=torch.ones(6, 1), edge_index=EDGES, edge_attr=torch.ones(6, 2).long())
+    for none in (torch.tensor([]), torch.zeros(0, dtype=torch.int64), torch.zeros(0, 2)):
+        lonely = Data(x=torch.ones(2, 1), edge_index=torch.zeros(2, 0), edge_attr=none)
+        data = from_pyg_dataset([lonely, some])
+        attributes = data.collate(data.graphs).edge_attr
+        assert attributes is not None
+        assert attributes.shape == (6, 2)
+    other = Data(x=torch.ones(6, 1), edge_index=EDGES, edge_attr=torch.ones(6, 3).long())
+    with pytest.raises(UserError, match=r"mine: \[2, 3\] categories an edge"):
+        from_pyg_dataset([some, other], "mine")
 
 
 def test_gradients_end_at_the_data() -> None:

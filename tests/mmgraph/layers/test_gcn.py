@@ -26,8 +26,11 @@ def test_against_torch_geometric(with_weights: bool, loops: bool) -> None:
     graph = weighted()
     if loops:
         assert graph.edge_weight is not None
-        ends = torch.cat([torch.tensor([[3, 7], [3, 7]]), graph.edge_index], 1)
-        graph = Graphs(graph.x, ends, edge_weight=torch.cat([torch.tensor([5.0, 0.1]), graph.edge_weight]))
+        graph = Graphs(
+            torch.cat([graph.x, graph.x[:1]]), graph.edge_index, edge_weight=graph.edge_weight
+        )  # a lonely node
+        ends = torch.cat([torch.tensor([[3, 7, 12], [3, 7, 12]]), graph.edge_index], 1)
+        graph = Graphs(graph.x, ends, edge_weight=torch.cat([torch.tensor([5.0, 0.1, 0.0]), graph.edge_weight]))
     if not with_weights:
         graph = Graphs(graph.x, graph.edge_index)
     theirs = pytest.importorskip("torch_geometric.nn").GCNConv(5, 7)
