@@ -57,12 +57,15 @@ def load_encoder_on(source: str | Path, device: str) -> tuple[Any, str]:
     return model, move_to(model, device)
 
 
+def config_of(source: str | Path) -> dict[str, Any]:
+    """The settings of the run that trained a model; none for a model without a run."""
+    folder = RunFolder(resolve(source))
+    return folder.config() if (folder.path / "config.yaml").exists() else {}
+
+
 def points_config_of(source: str | Path) -> PointsConfig:
     """How the run that trained a model made samples of clouds; the defaults for a model without a run."""
-    folder = RunFolder(resolve(source))
-    if not (folder.path / "config.yaml").exists():
-        return PointsConfig()
-    return from_dict(PointsConfig, folder.config().get("points", {}), str(folder.path / "config.yaml"))
+    return from_dict(PointsConfig, config_of(source).get("points", {}), str(resolve(source) / "config.yaml"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,8 +145,7 @@ def probe_model(
     """
     if not methods:
         raise UserError("methods: none given; expected at least one probe")
-    run = RunFolder(resolve(source))
-    if (run.path / "config.yaml").exists() and "episode" in run.config():
+    if "episode" in config_of(source):
         raise UserError(f"{source}: a few-shot episode, trained on clouds of both splits; expected a pretrained model")
     model, device = load_encoder_on(source, device)
     config = points_config_of(source)

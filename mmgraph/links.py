@@ -69,19 +69,21 @@ def link_rows(
     links: LinksConfig = from_dict(LinksConfig, config["links"], str(runs[0] / "config.yaml"))
     if links.train_on_all:
         return []
-    digests = [RunFolder(run).environment().get("data", {}).get("edges_sha256") for run in runs]
-    other = next((at for at, digest in enumerate(digests) if digest != edges_digest(data.graph)), None)
-    if other is not None and source != config["data"]:
-        return []
-    if other is not None and digests[other] is None:
-        warnings.warn(
-            f"{runs[other]}: does not say which edges it began with, so that links cannot be scored", stacklevel=2
-        )
-        return []
-    if other is not None:
+    now = edges_digest(data.graph)
+    for run in runs:
+        began = RunFolder(run).environment().get("data", {}).get("edges_sha256")
+        if began == now:
+            continue
+        if source != config["data"]:
+            return []
+        if began is None:
+            warnings.warn(
+                f"{run}: does not say which edges it began with, so that links cannot be scored", stacklevel=2
+            )
+            return []
         raise UserError(
-            f"{runs[other]}: set edges of {source} aside that are not the edges there now (edges_sha256 in "
-            "environment.json); expected those it began with, as others may have been trained on. Other data is named by --data"
+            f"{run}: set edges of {source} aside that are not the edges there now (edges_sha256 in environment.json); "
+            "expected those it began with, as others may have been trained on. Other data is named by --data"
         )
     seeds = [int(RunFolder(run).config()["train"]["seed"]) for run in runs]
     kinds = {"pretrained": models}

@@ -112,14 +112,14 @@ def _graphs(items: Sequence[Any], names: Sequence[str]) -> tuple[Graphs, ...]:
         if getattr(item, "edge_index", None) is None:
             raise UserError(f"{name}: no edge_index; expected (2, E) edges")
     for item, name in zip(items, names, strict=True):
-        for what in ("edge_index", "edge_attr", "edge_weight"):
+        for what in ("x", "edge_index", "edge_attr", "edge_weight"):
             _check_dense(getattr(item, what, None), what, name)
     edges = [_edges(item.edge_index, name) for item, name in zip(items, names, strict=True)]
     has_x = [getattr(item, "x", None) is not None for item in items]
     if any(has_x) and not all(has_x):
         raise UserError(f"{names[has_x.index(False)]}: no x; expected features at every graph, or at none")
     if any(has_x):
-        features = [_features(item.x, name) for item, name in zip(items, names, strict=True)]
+        features = [_features(item.x) for item in items]
     else:
         try:
             features = one_hot_degrees(edges, [int(item.num_nodes) for item in items])
@@ -151,8 +151,7 @@ def _edges(index: Tensor, name: str) -> Tensor:
     return index
 
 
-def _features(x: Any, name: str) -> Tensor:
-    _check_dense(x, "x", name)
+def _features(x: Tensor) -> Tensor:
     x = x.detach()[:, None] if x.ndim == 1 else x.detach()
     return x.float() if x.is_floating_point() or x.dtype == torch.bool else x.long()
 

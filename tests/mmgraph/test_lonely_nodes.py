@@ -13,6 +13,7 @@ from core.cli.recipes import build_recipe, read_recipe
 from core.errors import UserError
 from core.files import read_metrics
 from core.losses import scaled_cosine_error
+from core.random import generator
 from mmgraph.config import RECIPES, GraphFinetuneRecipe
 from mmgraph.data.sets import GraphSet
 from mmgraph.finetune import finetune
@@ -35,8 +36,10 @@ def lonely(categories: bool) -> GraphSet:
     path = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
     none = torch.empty(2, 0, dtype=torch.int64)
     sizes = [(1, none)] * 10 + [(3, path)] * 2
-    draw = (lambda n: torch.randint(3, (n, 1))) if categories else (lambda n: torch.rand(n, 3))
-    return GraphSet("lonely", tuple(Graphs(draw(n), e) for n, e in sizes), torch.arange(12).numpy() % 2)
+    source = generator(0)
+    x = torch.randint(3, (16, 1), generator=source) if categories else torch.rand(16, 3, generator=source)
+    parts = zip(x.split([n for n, _ in sizes]), (edges for _, edges in sizes), strict=True)
+    return GraphSet("lonely", tuple(Graphs(*part) for part in parts), torch.arange(12).numpy() % 2)
 
 
 @pytest.mark.parametrize("system", MODELS)
